@@ -1,0 +1,100 @@
+"""The whole error tree. A leaf: imports nothing of umekomi.
+
+UmekomiError                    everything that umekomi raises on purpose
+├── UserError                   the caller can mend it; exit code 2
+│   ├── ConfigError             umekomi.yaml, an environment variable or a flag is wrong
+│   ├── InvalidInput            a text or a parameter is wrong
+│   │   └── InputTooLong        longer than the model's context under ``truncation="error"``, or than a limit
+│   ├── UnknownModel            no model of that name
+│   ├── UnsupportedModel        the model is there, but its kind, files or settings are not supported
+│   │   └── UnsupportedCapability   the model cannot do what was asked (chat on an embedding model)
+│   ├── BrokenModel             a file of the model is missing, cut short or does not fit the others
+│   └── MissingExtra            an optional dependency is not installed
+├── SourceUnavailable           a hub or a package index could not be reached; exit code 3
+├── StoreError                  the model store cannot be read or written (disk full, permissions); exit code 2
+├── Overloaded                  the queue is full; try again later
+├── Unavailable                 loading failed a moment ago, or the server is draining
+├── EngineError                 a runtime failed while computing; exit code 1
+└── UpstreamError               another server that we relay to failed
+
+A message names the value, the limit and the next step. HTTP statuses live in ``serve/status.py``,
+exit codes in ``cli/exit_codes.py``; a test walks this tree and fails on an unmapped class.
+"""
+
+from __future__ import annotations
+
+
+class UmekomiError(Exception):
+    """Base of every error raised on purpose. ``str(error)`` is one complete message for a person."""
+
+
+class UserError(UmekomiError):
+    """The caller can mend it."""
+
+
+class ConfigError(UserError):
+    """A configuration file, environment variable or flag is wrong."""
+
+
+class InvalidInput(UserError):
+    """A text or parameter is wrong. ``param`` names the parameter as the caller wrote it."""
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class InputTooLong(InvalidInput):
+    """A text has more tokens than a limit allows."""
+
+
+class UnknownModel(UserError):
+    """No model of that name."""
+
+
+class UnsupportedModel(UserError):
+    """The model exists, but its architecture, files or settings are not supported."""
+
+
+class UnsupportedCapability(UnsupportedModel):
+    """The model cannot do what was asked of it."""
+
+
+class BrokenModel(UserError):
+    """A file of the model is missing, cut short, or does not fit the others. The message names the file."""
+
+
+class MissingExtra(UserError):
+    """An optional dependency is not installed. The message carries the install line."""
+
+
+class SourceUnavailable(UmekomiError):
+    """A hub or a package index could not be reached."""
+
+
+class StoreError(UmekomiError):
+    """The model store cannot be read or written."""
+
+
+class Overloaded(UmekomiError):
+    """The queue is full. ``retry_after_s`` says when to try again."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Unavailable(UmekomiError):
+    """Not able to serve right now: loading failed a moment ago, or the server is draining."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 10.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class EngineError(UmekomiError):
+    """A runtime failed while computing."""
+
+
+class UpstreamError(UmekomiError):
+    """Another server that we relay to failed."""

@@ -1,0 +1,24 @@
+"""Optional dependencies: import one, or say how to install it. A leaf."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from umekomi.errors import MissingExtra
+
+
+def require(module: str, *, extra: str) -> ModuleType:
+    """The imported ``module``. Raises `MissingExtra` with the install line where it is not installed.
+
+    An error inside an installed module is not hidden: only its absence counts as a missing extra.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
+            raise
+        raise MissingExtra(
+            f"this needs the Python package '{error.name}', which is not installed: "
+            f"pip install 'umekomi[{extra}]'"
+        ) from None

@@ -1,0 +1,1 @@
+"""What a model is: its card, where it comes from and where it is kept. Nothing runs here."""
