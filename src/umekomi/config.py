@@ -40,7 +40,7 @@ class ModelSettings(Section):
     name: Name = Field(description="Name that clients ask for.")
     source: str | None = Field(
         default=None,
-        description="Folder, hub id with optional @revision, GGUF file, or starter name; the name itself by default.",
+        description="Folder, hub id with optional @revision, GGUF file or starter name; else the name itself.",
     )
     engine: str = Field(default="auto", description="auto, or the name of an engine.")
     precision: Precision = Field(default="fp32", description="fp32, or int8 for about three times the speed.")
@@ -53,7 +53,8 @@ class ModelSettings(Section):
         default_factory=dict, description="Prompts that replace the model's own, by role."
     )
     truncation: Truncation = Field(
-        default="end", description="What to do with a text longer than the model's context: error, end or start."
+        default="end",
+        description="What to do with a text longer than the model's context: error, end or start.",
     )
     token_ids: TokenVocabulary = Field(
         default="cl100k_base", description="Vocabulary of token-id inputs; 'model' for the model's own."
@@ -89,7 +90,8 @@ class Settings(Section):
     """The whole of umekomi.yaml."""
 
     models: tuple[ModelSettings, ...] = Field(
-        default=(), description="Served models; the first is the default. Without any, the starter model is served."
+        default=(),
+        description="Served models; the first is the default. Without any, the starter model is served.",
     )
     server: ServerSettings = Field(default_factory=ServerSettings)
     limits: Limits = Field(default_factory=Limits)
@@ -159,6 +161,11 @@ def home() -> Path:
 def hub_offline() -> bool:
     """Whether ``HF_HUB_OFFLINE`` forbids every request to the hub."""
     return os.environ.get("HF_HUB_OFFLINE", "").strip().upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def api_key() -> str | None:
+    """Key for a server that the command line asks, from ``$UMEKOMI_API_KEY``."""
+    return os.environ.get("UMEKOMI_API_KEY") or None
 
 
 def json_schema() -> dict[str, Any]:

@@ -58,3 +58,11 @@ class Embeddings:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One result of a search: the row it is about, and a score where higher always means nearer."""
+
+    index: int
+    score: float

@@ -23,9 +23,7 @@ class Encoder(Protocol):
     batch_tokens: int
     """Token budget of one `run` that this engine is fastest at; a longer text runs alone."""
 
-    def prepare(
-        self, texts: Sequence[str], *, prompt: str = "", truncation: Truncation = "end"
-    ) -> list[Prepared]:
+    def prepare(self, texts: Sequence[str], *, prompt: str = "", truncation: Truncation = "end") -> list[Prepared]:
         """Token ids of ``prompt + text`` for each text, in order, cut to ``card.max_tokens``.
 
         ``truncation="start"`` keeps the prompt and cuts what follows it. Raises `InputTooLong` for a text over
@@ -42,7 +40,7 @@ class Encoder(Protocol):
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of the model's own token ids, special tokens left out. Raises `InvalidInput` for an id out of range."""
+        """Text of the model's own token ids, special tokens left out. Raises `InvalidInput` for an unknown id."""
         ...
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ Pooling: TypeAlias = Literal["mean", "cls", "max", "mean_sqrt_len", "weightedmea
 
 Activation: TypeAlias = Literal["identity", "tanh", "relu", "gelu", "sigmoid"]
 
-Format: TypeAlias = Literal["safetensors", "onnx", "gguf"]
+Format: TypeAlias = Literal["safetensors", "onnx", "gguf", "hashing"]
 
 FINGERPRINT_LENGTH = 32
 """Hex digits; 128 bits, so that two models meet by chance never."""

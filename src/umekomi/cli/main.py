@@ -1,0 +1,55 @@
+"""The ``umekomi`` command: mounts the subcommands, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from umekomi import __version__
+from umekomi.cli.embed import embed
+from umekomi.cli.exit_codes import INTERRUPTED, exit_code
+from umekomi.cli.similarity import similarity
+from umekomi.errors import UmekomiError
+
+app = typer.Typer(
+    name="umekomi",
+    help="Run, measure and improve your own embedding models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command()(embed)
+app.command()(similarity)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"umekomi {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point. Errors of ours are one line on standard error; others keep their traceback, for a bug report."""
+    try:
+        app()
+    except UmekomiError as error:
+        typer.echo(f"umekomi: {error}", err=True)
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (head, less) went away: end quietly, and keep Python from flushing into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

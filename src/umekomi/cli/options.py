@@ -1,0 +1,52 @@
+"""Options that several commands share, and how every command speaks to a person: on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from umekomi.types import Precision, Role, Truncation
+
+DEFAULT_MODEL = "multilingual-e5-small"
+
+Model = Annotated[
+    str,
+    typer.Option("--model", "-m", help="Folder, hub id with optional @revision, starter name, or hashing:DIM."),
+]
+RoleOption = Annotated[
+    Role, typer.Option("--role", help="What the texts are for; raw: they carry their prompt already.")
+]
+PrecisionOption = Annotated[
+    Precision, typer.Option("--precision", help="int8 is about three times as fast as fp32.")
+]
+TruncationOption = Annotated[
+    Truncation, typer.Option("--truncation", help="What to do with texts over the model's context.")
+]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads; all cores by default.")]
+Column = Annotated[
+    str | None, typer.Option("--column", help="Column or key that holds the text in a .csv, .tsv or .jsonl file.")
+]
+
+
+def notify(message: str) -> None:
+    """One line on standard error, so that standard output stays data."""
+    typer.echo(f"umekomi: {message}", err=True)
+
+
+@contextmanager
+def progress(title: str, *, total: int | None, shown: bool = True) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error while the block runs; yields a function that advances it.
+
+    Draws nothing where standard error is no terminal.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda count: bar.advance(task, count)

@@ -1,0 +1,117 @@
+"""One text a row: plain lines, JSON Lines or CSV, as a stream of rows with their place in the file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from umekomi.errors import InvalidInput
+
+RowFormat: TypeAlias = Literal["lines", "jsonl", "csv"]
+
+TEXT_COLUMN = "text"
+"""Column that is read where several are there and none was named."""
+
+MAX_FIELD_CHARACTERS = 100_000_000
+"""Longest CSV cell; the csv module's own limit of 131,072 cuts real documents."""
+
+_SUFFIXES: dict[str, RowFormat] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A text, the line of the file that it starts on (from 1), and its title where the file has one."""
+
+    text: str
+    line: int
+    title: str | None = None
+
+
+def iter_rows(
+    path: Path | None, *, row_format: RowFormat | None = None, column: str | None = None
+) -> Iterator[Row]:
+    """Rows of ``path``, or of standard input where it is None, in order and without reading the whole file at once.
+
+    row_format  told by the file's suffix where None: .jsonl, .csv, .tsv, else plain lines; empty lines are left out
+    column      column or key that holds the text; ``text``, or the only one, by default
+
+    Raises `InvalidInput` naming file and line for what cannot be read: not UTF-8, not JSON, no such column.
+    """
+    name = str(path) if path else "standard input"
+    row_format = row_format or _SUFFIXES.get(path.suffix.lower() if path else "", "lines")
+    try:
+        stream = path.open("rb") if path else sys.stdin.buffer
+        with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="" if row_format == "csv" else None) as file:
+            if row_format == "jsonl":
+                yield from _json_rows(file, name, column)
+            elif row_format == "csv":
+                yield from _csv_rows(file, name, column, "\t" if name.lower().endswith(".tsv") else ",")
+            else:
+                yield from _lines(file)
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"{name}: not UTF-8 (byte 0x{error.object[error.start]:02X}); convert it first, for example with "
+            f"iconv -f CP932 -t UTF-8",
+        ) from None
+    except OSError as error:
+        raise InvalidInput(f"{name}: cannot be read: {error.strerror or error}") from None
+
+
+def _lines(file: Iterable[str]) -> Iterator[Row]:
+    for number, line in enumerate(file, start=1):
+        text = line.rstrip("\r\n")
+        if text.strip():
+            yield Row(text, number)
+
+
+def _json_rows(file: Iterable[str], name: str, column: str | None) -> Iterator[Row]:
+    for number, line in enumerate(file, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InvalidInput(f"{name}, line {number}, column {error.colno}: not JSON: {error.msg}") from None
+        if isinstance(value, str):
+            yield Row(value, number)
+        elif isinstance(value, dict):
+            key = _pick_column(list(value), name, column, where=f", line {number}")
+            yield _row(value, key, number, name)
+        else:
+            raise InvalidInput(f"{name}, line {number}: expected an object or a string, found {line.strip()[:40]}")
+
+
+def _csv_rows(file: Iterable[str], name: str, column: str | None, delimiter: str) -> Iterator[Row]:
+    csv.field_size_limit(MAX_FIELD_CHARACTERS)
+    reader = csv.DictReader(file, delimiter=delimiter, strict=True)
+    try:
+        key = _pick_column(list(reader.fieldnames or []), name, column, where="")
+        for record in reader:
+            yield _row(record, key, reader.line_num, name)
+    except csv.Error as error:
+        raise InvalidInput(f"{name}, line {reader.line_num}: not valid CSV: {error}") from None
+
+
+def _row(record: dict[str, object], key: str, number: int, name: str) -> Row:
+    text = record.get(key)
+    if not isinstance(text, str):
+        found = "nothing" if text is None else type(text).__name__
+        raise InvalidInput(f"{name}, line {number}: '{key}' holds {found}, not a text")
+    title = next((record[k] for k in ("name", "title", "id") if k in record and k != key), None)
+    return Row(text, number, None if title is None else str(title))
+
+
+def _pick_column(columns: list[str], name: str, column: str | None, *, where: str) -> str:
+    wanted = column or TEXT_COLUMN
+    if wanted in columns:
+        return wanted
+    if column is None and len(columns) == 1:
+        return columns[0]
+    listed = ", ".join(f"'{c}'" for c in columns) or "none"
+    raise InvalidInput(f"{name}{where}: no column '{wanted}'; there are {listed}; choose one with --column")

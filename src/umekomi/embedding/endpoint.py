@@ -1,0 +1,99 @@
+"""Vectors from a running server that speaks OpenAI's embeddings protocol, umekomi's own or another's."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import numpy as np
+
+from umekomi.embedding.texts import check_texts
+from umekomi.errors import UpstreamError
+from umekomi.types import Role, Vectors
+
+TEXTS_PER_REQUEST = 128
+
+
+class Endpoint:
+    """A model behind ``base_url`` (which ends in ``/v1``). Close it, or use it in ``with``.
+
+    The role travels as ``input_type``, which umekomi and some other servers understand; OpenAI's own ignores or
+    refuses it, so ``raw`` sends none. Errors are `UpstreamError`, with the server's own message.
+    """
+
+    def __init__(self, base_url: str, model: str, *, api_key: str | None = None, timeout_s: float = 120) -> None:
+        self.model = model
+        self.base_url = base_url.rstrip("/")
+        headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+        self._client = httpx.Client(headers=headers, timeout=timeout_s)
+
+    def embed(self, texts: Sequence[str], *, role: Role, dimensions: int | None = None) -> Vectors:
+        """Vectors for ``texts``: float32 ``(n, dim)``, in order; as many requests as it takes."""
+        check_texts(texts)
+        source = iter(texts)
+        parts = []
+        while window := list(islice(source, TEXTS_PER_REQUEST)):
+            parts.append(self._request(window, role, dimensions))
+        return np.concatenate(parts) if parts else np.empty((0, dimensions or 0), np.float32)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _request(self, texts: list[str], role: Role, dimensions: int | None) -> Vectors:
+        body: dict[str, Any] = {"model": self.model, "input": texts, "encoding_format": "base64"}
+        if role != "raw":
+            body["input_type"] = role
+        if dimensions is not None:
+            body["dimensions"] = dimensions
+        try:
+            response = self._client.post(f"{self.base_url}/embeddings", json=body)
+        except httpx.InvalidURL as error:
+            raise UpstreamError(f"{self.base_url}: not a valid address: {error}") from None
+        except httpx.HTTPError as error:
+            raise UpstreamError(f"{self.base_url}: no answer: {error or type(error).__name__}") from None
+        if response.status_code != httpx.codes.OK:
+            raise UpstreamError(f"{self.base_url} answered {response.status_code}: {_message(response)}")
+        return self._vectors(response, len(texts))
+
+    def _vectors(self, response: httpx.Response, count: int) -> Vectors:
+        """The rows of a 200 answer, checked: every index once, one length, finite numbers."""
+        try:
+            data = sorted(response.json()["data"], key=lambda row: row["index"])
+            rows = [_row(row["embedding"]) for row in data]
+            indices = [row["index"] for row in data]
+            vectors = np.stack(rows) if rows else np.empty((0, 0), np.float32)
+        except (ValueError, TypeError, KeyError) as error:
+            raise UpstreamError(
+                f"{self.base_url} answered 200 with a body that holds no embeddings: {error}"
+            ) from None
+        if indices != list(range(count)):
+            raise UpstreamError(f"{self.base_url} sent {len(rows)} vectors for {count} texts")
+        if not np.isfinite(vectors).all():
+            raise UpstreamError(f"{self.base_url} sent a vector that is not finite")
+        return vectors
+
+
+def _row(embedding: Any) -> Any:
+    if isinstance(embedding, str):
+        return np.frombuffer(base64.b64decode(embedding, validate=True), "<f4").astype(np.float32)
+    return np.asarray(embedding, np.float32)
+
+
+def _message(response: httpx.Response) -> str:
+    """The server's own words where it sent OpenAI's error envelope, else the start of its body."""
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, TypeError, KeyError):
+        return " ".join(response.text[:200].split()) or "an empty body"

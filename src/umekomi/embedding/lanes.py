@@ -1,0 +1,142 @@
+"""Threads that run batches. Texts of all callers meet in one queue, so that batches form across requests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from umekomi.embedding.plan import WaitingTexts
+from umekomi.engines.base import Encoder
+from umekomi.errors import EngineError, UmekomiError, Unavailable
+from umekomi.types import Prepared, Vectors
+
+
+@dataclass(slots=True, eq=False)
+class _Submission:
+    """One caller's texts: where their vectors go, and how many are still missing."""
+
+    vectors: Vectors
+    missing: int
+    future: Future[Vectors] = field(default_factory=Future)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Text:
+    """One text in the queue: the row of its submission that its vector belongs to."""
+
+    prepared: Prepared
+    submission: _Submission
+    row: int
+
+
+class Lanes:
+    """``encoder.lanes`` threads that take batches from one queue and run them.
+
+    A cancelled submission's texts are dropped before a batch is formed. A failing batch fails the submissions in it
+    and no other. `close` lets running batches finish and fails what still waits.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._waiting: WaitingTexts[_Text] = WaitingTexts()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"umekomi-lane-{i}", daemon=True) for i in range(encoder.lanes)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def queued_tokens(self) -> int:
+        """Tokens waiting for a lane, not counting what runs."""
+        return self._waiting.tokens
+
+    def submit(self, prepared: Sequence[Prepared]) -> Future[Vectors]:
+        """A future of the vectors for ``prepared``: float32 ``(len(prepared), dim)``, in order.
+
+        Raises `Unavailable` once the lanes are closed; the future raises `EngineError` where running failed.
+        """
+        dim = self._encoder.card.dim
+        submission = _Submission(np.empty((len(prepared), dim), np.float32), missing=len(prepared))
+        if not prepared:
+            submission.future.set_result(submission.vectors)
+            return submission.future
+        with self._changed:
+            if self._closed:
+                raise Unavailable(f"{self._encoder.card.name} has been closed; open it again")
+            for row, text in enumerate(prepared):
+                self._waiting.add(_Text(text, submission, row), text.tokens)
+            self._changed.notify_all()
+        return submission.future
+
+    def close(self) -> None:
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            abandoned = {text.submission for text in self._drain()}
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+        for submission in abandoned:
+            _fail(submission, Unavailable(f"{self._encoder.card.name} was closed before this text ran"))
+
+    def _drain(self) -> list[_Text]:
+        drained: list[_Text] = []
+        while batch := self._waiting.take(budget=1 << 30):
+            drained.extend(batch)
+        return drained
+
+    def _work(self) -> None:
+        while (batch := self._next_batch()) is not None:
+            if batch:
+                self._run(batch)
+
+    def _next_batch(self) -> list[_Text] | None:
+        """The next texts whose callers still wait; None when closed."""
+        with self._changed:
+            while not self._waiting.tokens and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                return None
+            batch = self._waiting.take(self._encoder.batch_tokens)
+        return [text for text in batch if not text.submission.future.done()]
+
+    def _run(self, batch: list[_Text]) -> None:
+        try:
+            vectors = self._encoder.run([text.prepared for text in batch])
+            if vectors.shape != (len(batch), self._encoder.card.dim):
+                raise EngineError(f"the engine returned shape {vectors.shape} for {len(batch)} texts")
+            if not np.isfinite(vectors).all():
+                raise EngineError("the engine returned a vector that is not finite; the weights may be damaged")
+        except Exception as error:
+            failure = error if isinstance(error, UmekomiError) else EngineError(f"inference failed: {error}")
+            for submission in {text.submission for text in batch}:
+                _fail(submission, failure)
+            return
+        for text, vector in zip(batch, vectors, strict=True):
+            text.submission.vectors[text.row] = vector
+        self._count_down(batch)
+
+    def _count_down(self, batch: list[_Text]) -> None:
+        finished = []
+        with self._changed:
+            for text in batch:
+                text.submission.missing -= 1
+                if text.submission.missing == 0:
+                    finished.append(text.submission)
+        for submission in finished:
+            if not submission.future.done() and submission.future.set_running_or_notify_cancel():
+                submission.future.set_result(submission.vectors)
+
+
+def _fail(submission: _Submission, error: UmekomiError) -> None:
+    """Hand ``error`` to the caller, unless the submission was cancelled or has failed already."""
+    future = submission.future
+    if not future.done() and future.set_running_or_notify_cancel():
+        future.set_exception(error)
