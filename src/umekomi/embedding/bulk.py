@@ -1,7 +1,7 @@
 """Embedding many texts so that nothing is lost: each finished window is kept on disk until the whole is done.
 
-A window's file is named by a hash of its texts and of everything that decides their vectors, so a second run after a
-crash, or after texts were added at the end, computes only what is missing.
+A window's file is named by a hash of its texts and of everything that decides their vectors, so a second run after
+a crash, or after texts were added at the end, computes only what is missing.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def embed_resumably(
 ) -> Iterator[Embeddings]:
     """As `Embedder.iter_embed`, one `Embeddings` a window in order, with finished windows kept in ``folder``.
 
-    ``progress`` is called with the number of texts that became ready. Raises what `Embedder.embed` raises, before any
-    work for a bad text, and `StoreError` where ``folder`` cannot be written. The caller removes ``folder`` when it has
-    put the vectors somewhere safe.
+    ``progress`` is called with the number of texts that became ready. Raises what `Embedder.embed` raises, before
+    any work for a bad text, and `StoreError` where ``folder`` cannot be written. The caller removes ``folder`` when
+    it has put the vectors somewhere safe.
     """
     check_texts(texts)
     check_dimensions(dimensions, embedder.card.dim)

@@ -46,7 +46,7 @@ def write_npy(parts: Iterable[Embeddings], texts: Sequence[str], out: IO[bytes],
 def write_parquet(
     parts: Iterable[Embeddings], texts: Sequence[str], out: IO[bytes], *, dim: int, manifest: dict[str, Any]
 ) -> None:
-    """Columns ``text``, ``embedding`` (fixed-size list of float32), ``tokens``, ``truncated``; the manifest as metadata.
+    """Columns ``text``, ``embedding`` (list of ``dim`` float32), ``tokens``, ``truncated``; manifest as metadata.
 
     Raises `MissingExtra` without pyarrow.
     """
