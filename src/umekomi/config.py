@@ -93,8 +93,8 @@ class Settings(Section):
         default=(),
         description="Served models; the first is the default. Without any, the starter model is served.",
     )
-    server: ServerSettings = Field(default_factory=ServerSettings)
-    limits: Limits = Field(default_factory=Limits)
+    server: ServerSettings = Field(default_factory=ServerSettings, description="Where the server listens.")
+    limits: Limits = Field(default_factory=Limits, description="What a single request may ask for.")
     threads: int | None = Field(default=None, ge=1, description="Threads for inference; all cores by default.")
 
     @field_validator("models")

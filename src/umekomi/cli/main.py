@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from umekomi import __version__
+from umekomi.cli.config import config_app
 from umekomi.cli.embed import embed
 from umekomi.cli.exit_codes import INTERRUPTED, exit_code
 from umekomi.cli.similarity import similarity
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 app.command()(embed)
 app.command()(similarity)
+app.add_typer(config_app, name="config")
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,5 @@
+"""``python -m umekomi``: the same as the ``umekomi`` command."""
+
+from umekomi.cli.main import main
+
+main()

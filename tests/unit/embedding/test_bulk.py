@@ -1,0 +1,93 @@
+"""Bulk embedding goes on where it stopped: after ``kill -9`` nothing finished is computed again."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import umekomi
+from umekomi.embedding import bulk, embedder
+from umekomi.errors import InvalidInput
+
+TEXTS = [f"text {i}" for i in range(25)]
+
+
+@pytest.fixture(autouse=True)
+def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedder, "WINDOW_TEXTS", 10)
+    monkeypatch.setattr(bulk, "WINDOW_TEXTS", 10)
+
+
+def _run(texts: list[str], folder: Path, role: umekomi.Role = "document") -> tuple[np.ndarray, list[str]]:
+    """Vectors, and the texts that were computed to get them."""
+    computed: list[str] = []
+    with umekomi.open_embedder("hashing:16") as model:
+        prepare = model.prepare
+
+        def spy(window: list[str], **options: object) -> object:
+            computed.extend(window)
+            return prepare(window, **options)  # type: ignore[arg-type]
+
+        model.prepare = spy  # type: ignore[method-assign,assignment]
+        parts = list(bulk.embed_resumably(model, texts, folder=folder, role=role))
+    return np.concatenate([part.vectors for part in parts]), computed
+
+
+def test_finished_windows_are_not_computed_again(tmp_path: Path) -> None:
+    first, computed = _run(TEXTS, tmp_path)
+    assert computed == TEXTS
+    (sorted(tmp_path.glob("*.npz"))[1]).unlink()
+    second, computed = _run(TEXTS, tmp_path)
+    assert np.array_equal(first, second)
+    assert len(computed) in (5, 10)
+    grown, computed = _run([*TEXTS, "one more"], tmp_path)
+    assert computed == [*TEXTS[20:], "one more"]
+    assert np.array_equal(grown[:25], first)
+
+
+def test_another_role_shares_nothing(tmp_path: Path) -> None:
+    documents, _ = _run(TEXTS, tmp_path)
+    queries, computed = _run(TEXTS, tmp_path, role="query")
+    assert computed == TEXTS
+    assert not np.array_equal(documents, queries)
+
+
+def test_repeated_windows_are_computed_once(tmp_path: Path) -> None:
+    vectors, computed = _run(TEXTS[:10] * 3, tmp_path)
+    assert computed == TEXTS[:10]
+    assert np.array_equal(vectors[:10], vectors[20:])
+
+
+def test_a_bad_text_at_the_end_stops_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="text 25"):
+        _run([*TEXTS, "\0"], tmp_path)
+    assert not list(tmp_path.glob("*.npz"))
+
+
+def test_the_command_survives_kill_9_and_ends_with_the_same_file(tmp_path: Path) -> None:
+    source = tmp_path / "texts.txt"
+    source.write_text("\n".join(f"line {i} {'y' * (i % 60)}" for i in range(60_000)), encoding="utf-8")
+    command = [sys.executable, "-m", "umekomi", "embed", "-m", "hashing:256", "-f", str(source), "-o"]
+    whole, broken = tmp_path / "whole.npy", tmp_path / "broken.npy"
+    subprocess.run([*command, str(whole)], check=True, capture_output=True, timeout=120)
+    process = subprocess.Popen([*command, str(broken)], stderr=subprocess.DEVNULL)
+    parts = tmp_path / ".broken.npy.parts"
+    deadline = time.monotonic() + 60
+    while len(list(parts.glob("*.npz"))) < 3 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait(20)
+    finished = {path: path.stat().st_mtime_ns for path in parts.glob("*.npz")}
+    assert finished
+    assert not broken.exists()
+    done = subprocess.run([*command, str(broken)], check=True, capture_output=True, text=True, timeout=120)
+    assert "60000 texts" in done.stderr
+    assert broken.read_bytes() == whole.read_bytes()
+    assert np.load(broken, mmap_mode="r").shape == (60_000, 256)
+    assert not parts.exists()

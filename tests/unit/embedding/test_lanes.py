@@ -1,0 +1,90 @@
+"""The lanes' promises to their callers: isolation, cancellation, failure, closing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from umekomi.embedding.embedder import Embedder
+from umekomi.engines.hashing import HashingEncoder, hashing_bundle
+from umekomi.errors import EngineError, Unavailable
+from umekomi.types import Prepared, Vectors
+
+
+class GatedEncoder(HashingEncoder):
+    """A hashing encoder whose runs wait for a gate, count their texts, and fail or go mad where asked."""
+
+    def __init__(self, lanes: int = 1) -> None:
+        super().__init__(hashing_bundle("hashing:16").card, lanes=lanes)
+        self.gate = threading.Event()
+        self.started = threading.Event()
+        self.ran: list[str] = []
+
+    def run(self, batch: Sequence[Prepared]) -> Vectors:
+        self.started.set()
+        assert self.gate.wait(20)
+        texts = [self.decode([int(i) for i in text.ids[1:]]) for text in batch]
+        self.ran += texts
+        if any("poison" in text for text in texts):
+            raise RuntimeError("the runtime fell over")
+        vectors = super().run(batch)
+        vectors[["nan" in text for text in texts]] = np.nan
+        return vectors
+
+
+def test_a_cancelled_submission_is_not_computed_and_leaves_others_right() -> None:
+    encoder = GatedEncoder()
+    with Embedder(encoder) as embedder:
+        blocker = embedder.submit(embedder.prepare(["first"], role="raw"))
+        encoder.started.wait(20)
+        cancelled = embedder.submit(embedder.prepare(["gone1", "gone2"], role="raw"))
+        kept = embedder.submit(embedder.prepare(["kept1"], role="raw"))
+        assert cancelled.cancel()
+        encoder.gate.set()
+        assert blocker.result(20).shape == (1, 16)
+        alone = embedder.embed(["kept1"], role="raw").vectors
+        assert np.array_equal(kept.result(20), alone)
+        assert not {"gone1", "gone2"} & set(encoder.ran)
+        assert embedder.queued_tokens == 0
+
+
+def test_a_failing_batch_fails_its_own_submissions_only() -> None:
+    encoder = GatedEncoder()
+    encoder.gate.set()
+    with Embedder(encoder) as embedder:
+        with pytest.raises(EngineError, match="fell over"):
+            embedder.embed(["poison"], role="raw")
+        with pytest.raises(EngineError, match="not finite"):
+            embedder.embed(["nan"], role="raw")
+        assert embedder.embed(["well"], role="raw").vectors.shape == (1, 16)
+
+
+def test_closing_fails_what_waits_and_lets_running_finish() -> None:
+    encoder = GatedEncoder()
+    embedder = Embedder(encoder)
+    running = embedder.submit(embedder.prepare(["running"], role="raw"))
+    encoder.started.wait(20)
+    waiting = embedder.submit(embedder.prepare(["waiting, of another length"], role="raw"))
+    closer = threading.Thread(target=embedder.close)
+    closer.start()
+    encoder.gate.set()
+    closer.join(20)
+    assert running.result(20).shape == (1, 16)
+    with pytest.raises(Unavailable, match="closed"):
+        waiting.result(20)
+    with pytest.raises(Unavailable, match="closed"):
+        embedder.embed(["late"], role="raw")
+    embedder.close()
+
+
+def test_many_threads_get_their_own_vectors() -> None:
+    encoder = HashingEncoder(hashing_bundle("hashing:32").card, lanes=3)
+    with Embedder(encoder) as embedder, ThreadPoolExecutor(16) as pool:
+        texts = [f"caller {i} says {'x' * (i % 7)}" for i in range(400)]
+        expected = embedder.embed(texts, role="query").vectors
+        results = list(pool.map(lambda text: embedder.embed([text], role="query").vectors[0], texts))
+    assert np.array_equal(np.stack(results), expected)
