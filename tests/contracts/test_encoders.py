@@ -1,0 +1,116 @@
+"""What every engine promises to the layers above, whatever its runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from umekomi.engines.base import Encoder
+from umekomi.engines.hashing import hashing_bundle
+from umekomi.engines.registry import open_encoder
+from umekomi.errors import InputTooLong, InvalidInput
+from umekomi.types import Precision
+
+STARTERS = ("multilingual-e5-small", "all-MiniLM-L6-v2")
+KINDS: list[tuple[str, Precision]] = [
+    ("hashing:48", "fp32"),
+    *((name, precision) for name in STARTERS for precision in ("fp32", "int8")),
+]
+TEXTS = [
+    "",
+    "a",
+    "green apple",
+    "緑の果物",
+    "👩‍👩‍👧‍👦🇯🇵🍏",
+    "カタカナ と ﾊﾝｶｸ と　全角",
+    "mixed 日本語 text with 123, \n newline \t tab and \u200b zero width",
+    "long " * 40,
+    "長い文章。" * 400,
+]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(kind, id="-".join(kind), marks=() if kind[0].startswith("hashing") else pytest.mark.starter)
+        for kind in KINDS
+    ],
+)
+def encoder(request: pytest.FixtureRequest) -> Iterator[Encoder]:
+    name, precision = request.param
+    if name.startswith("hashing:"):
+        bundle = hashing_bundle(name)
+    else:
+        from umekomi.models.sources import open_model
+
+        bundle = open_model(name)
+    opened = open_encoder(bundle, precision=precision, threads=2)
+    yield opened
+    opened.close()
+    opened.close()
+
+
+def _tolerance(encoder: Encoder) -> float:
+    return 1e-5 if encoder.card.precision == "fp32" else 1e-4
+
+
+def test_shapes_types_and_lengths(encoder: Encoder) -> None:
+    prepared = encoder.prepare(TEXTS)
+    vectors = encoder.run(prepared)
+    assert vectors.shape == (len(TEXTS), encoder.card.dim)
+    assert vectors.dtype == np.float32
+    assert vectors.flags.c_contiguous
+    if encoder.card.normalize:
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert all(1 <= text.tokens <= encoder.card.max_tokens for text in prepared)
+    assert len({vector.tobytes() for vector in vectors}) == len(TEXTS)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.integers(0, len(TEXTS) - 1), min_size=1, max_size=12))
+def test_batch_padding_and_order_never_change_a_vector(encoder: Encoder, rows: list[int]) -> None:
+    prepared = encoder.prepare(TEXTS)
+    together = encoder.run([prepared[row] for row in rows])
+    for position, row in enumerate(rows):
+        alone = encoder.run([prepared[row]])[0]
+        np.testing.assert_allclose(together[position], alone, atol=_tolerance(encoder), rtol=0)
+
+
+def test_a_prompt_is_text_before_the_text(encoder: Encoder) -> None:
+    with_prompt = encoder.prepare(["緑の果物"], prompt="query: ")[0]
+    written_out = encoder.prepare(["query: 緑の果物"])[0]
+    assert with_prompt.ids.tolist() == written_out.ids.tolist()
+
+
+def test_truncation_cuts_the_right_end_and_says_so(encoder: Encoder) -> None:
+    limit = encoder.card.max_tokens
+    words = [f"{number}" for number in range(limit)]
+    text = " ".join(words)
+    end, start = (encoder.prepare([text], prompt="query: ", truncation=side)[0] for side in ("end", "start"))
+    for cut in (end, start):
+        assert cut.truncated
+        assert cut.tokens == limit
+        assert cut.total_tokens > limit
+    assert end.total_tokens == start.total_tokens
+    head, tail = encoder.decode(end.ids.tolist()[1:]), encoder.decode(start.ids.tolist()[1:])
+    assert head.startswith("query: 0 1 2") or head.startswith("query : 0 1 2")
+    assert tail.startswith("query: ") or tail.startswith("query :")
+    assert tail.rstrip().endswith(words[-1])
+    with pytest.raises(InputTooLong, match=f"maximum context length is {limit} tokens, however you requested"):
+        encoder.prepare(["fits", text], truncation="error")
+
+
+def test_a_huge_text_is_cut_not_fatal(encoder: Encoder) -> None:
+    prepared = encoder.prepare(["🍏" * 100_000])[0]
+    assert prepared.tokens == encoder.card.max_tokens
+    assert np.isfinite(encoder.run([prepared])).all()
+
+
+@pytest.mark.parametrize("bad", [-1, 10**9])
+def test_an_unknown_token_id_is_refused(encoder: Encoder, bad: int) -> None:
+    with pytest.raises(InvalidInput, match=str(bad)):
+        encoder.decode([5, bad])
