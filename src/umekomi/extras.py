@@ -19,6 +19,5 @@ def require(module: str, *, extra: str) -> ModuleType:
         if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
             raise
         raise MissingExtra(
-            f"this needs the Python package '{error.name}', which is not installed: "
-            f"pip install 'umekomi[{extra}]'"
+            f"this needs the Python package '{error.name}', which is not installed: pip install 'umekomi[{extra}]'"
         ) from None
