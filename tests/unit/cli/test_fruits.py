@@ -1,4 +1,4 @@
-"""The first thing a newcomer tries: which fruit is green, in English and in Japanese, with the real starter model."""
+"""What a newcomer tries first: which fruit is green, in English and in Japanese, with the real starter model."""
 
 from __future__ import annotations
 
