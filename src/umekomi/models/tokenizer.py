@@ -1,0 +1,82 @@
+"""The door to tokenizers: one `tokenizers.Tokenizer` for any supported model folder, whatever it ships.
+
+``tokenizer.json`` is read as it is. Without it, the tokenizer is rebuilt from the model's vocabulary by the
+tokenizer class that the model names (``vocabularies``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from tokenizers import Tokenizer
+from tokenizers.normalizers import Lowercase, Sequence
+
+from umekomi.errors import BrokenModel, UnsupportedModel
+from umekomi.models.layout import read_transformer_settings
+from umekomi.models.vocabularies import byte_bpe, mecab, sentencepiece, wordpiece
+from umekomi.models.vocabularies.families import FAMILIES, Kind
+from umekomi.models.vocabularies.settings import TokenizerSettings, read_settings
+from umekomi.models.vocabularies.special_tokens import surround
+
+TOKENIZER_FILE: Final = "tokenizer.json"
+
+_Loader = Callable[[Path, TokenizerSettings], Tokenizer]
+_LOADERS: Final[Mapping[Kind, tuple[tuple[str, ...], _Loader]]] = {
+    "sentencepiece": (sentencepiece.FILES, sentencepiece.load_sentencepiece),
+    "wordpiece": (("vocab.txt",), wordpiece.load_wordpiece),
+    "byte-bpe": (("vocab.json",), byte_bpe.load_byte_bpe),
+    "mecab": (("vocab.txt",), mecab.load_mecab),
+}
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of the transformer in ``folder``.
+
+    It neither truncates nor pads, puts the model's special tokens around every text, and may be used from
+    several threads at once. Raises `BrokenModel` where a file is missing or damaged (it is named),
+    `UnsupportedModel` for a tokenizer class that cannot be rebuilt, `MissingExtra` where it needs MeCab.
+    """
+    settings = read_settings(folder)
+    path = folder / TOKENIZER_FILE
+    # What MeCab does cannot stand in tokenizer.json, so that one beside this class is not the model's.
+    if path.is_file() and settings.class_name != "BertJapaneseTokenizer":
+        tokenizer = _read(path, settings)
+    else:
+        tokenizer = _rebuild(settings)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    if read_transformer_settings(folder).get("do_lower_case"):
+        # sentence-transformers' own switch, beside what the tokenizer does.
+        own = tokenizer.normalizer
+        tokenizer.normalizer = Sequence([Lowercase()] if own is None else [Lowercase(), own])
+    return tokenizer
+
+
+def _read(path: Path, settings: TokenizerSettings) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises plain Exception for whatever it cannot read
+        raise BrokenModel(f"{path}: not a tokenizer that can be read: {error}") from None
+    if tokenizer.num_special_tokens_to_add(is_pair=False) == 0:
+        surround(tokenizer, settings)
+    return tokenizer
+
+
+def _rebuild(settings: TokenizerSettings) -> Tokenizer:
+    family = settings.family
+    if family is None:
+        named = f"its tokenizer class '{settings.class_name}'" if settings.class_name else "no tokenizer class"
+        raise UnsupportedModel(
+            f"{settings.folder}: has no {TOKENIZER_FILE}, and {settings.named_in.name} names {named}; "
+            f"supported without that file: {', '.join(sorted(FAMILIES))}"
+        )
+    names, load = _LOADERS[family.kind]
+    path = next((settings.folder / name for name in names if (settings.folder / name).is_file()), None)
+    if path is None:
+        raise BrokenModel(
+            f"{settings.folder}: has neither {TOKENIZER_FILE} nor {' nor '.join(names)}, "
+            f"which {settings.class_name} needs"
+        )
+    return load(path, settings)

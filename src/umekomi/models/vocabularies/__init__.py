@@ -1,0 +1,1 @@
+"""Tokenizers built from what a model ships where it has no tokenizer.json: one module per kind of vocabulary."""
