@@ -15,7 +15,7 @@ SCRIPT = (sys.executable,)
 STEPS: dict[str, tuple[str, ...]] = {
     "format": (*PYTHON, "ruff", "format", "--check", "--quiet", *CODE),
     "lint": (*PYTHON, "ruff", "check", "--quiet", *CODE),
-    "types": (*PYTHON, "mypy", "--no-error-summary", "src"),
+    "types": (*PYTHON, "mypy", "--no-error-summary", "src", "tools"),
     "layers": (str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"),
     "docs": (*SCRIPT, "tools/check_docs.py"),
     "reference": (*SCRIPT, "tools/write_reference.py", "--check"),

@@ -1,0 +1,125 @@
+"""Writes the pages of docs/reference that come from the code, or says with ``--check`` which are out of date."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from umekomi.serve.status import status_of
+
+from command_line import commands
+from umekomi import errors
+from umekomi.cli.exit_codes import exit_code
+from umekomi.config import json_schema
+
+REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
+MADE = "<!-- Written by `make docs`; changes made here are lost. -->\n\n"
+
+
+def command_page() -> str:
+    """Every command with its help."""
+    parts = [MADE, "# Commands\n\nEach command's `--help`. [Exit codes](errors.md) are the same for all of them.\n"]
+    for path, text in commands().items():
+        name = " ".join(("umekomi", *path))
+        parts.append(f"\n## {name}\n\n```text\n{text}\n```\n")
+    return "".join(parts)
+
+
+def configuration_page() -> str:
+    """The keys of umekomi.yaml, section by section."""
+    schema = json_schema()
+    parts = [
+        MADE,
+        "# umekomi.yaml\n\nEvery key is optional but a model's `name`. An unknown key is an error.\n",
+        "Editors read the same from [umekomi.schema.json](umekomi.schema.json).\n",
+    ]
+    sections = {"Top level": schema, **{name: schema["$defs"][name] for name in sorted(schema["$defs"])}}
+    for title, section in sections.items():
+        parts.append(f"\n## {title}\n\n{section['description']}\n\n| key | type | default | meaning |\n")
+        parts.append("|---|---|---|---|\n")
+        parts.extend(f"| {' | '.join(cells)} |\n" for cells in keys(section))
+    return "".join(parts)
+
+
+def keys(section: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """A row for each key of a section: name, type, default, meaning."""
+    required = section.get("required", [])
+    for name, key in section["properties"].items():
+        default = "required" if name in required else f"`{json.dumps(key['default'])}`" if "default" in key else ""
+        yield f"`{name}`", kind(key), default, key.get("description", "").replace("|", "\\|")
+
+
+def kind(key: dict[str, Any]) -> str:
+    """A key's type in a few words."""
+    if "$ref" in key:
+        name = key["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "enum" in key:
+        return ", ".join(f"`{value}`" for value in key["enum"])
+    if "anyOf" in key:
+        return " or ".join(kind(choice) for choice in key["anyOf"] if choice.get("type") != "null")
+    if key.get("type") == "array":
+        return f"list of {kind(key['items'])}"
+    if key.get("type") == "object":
+        return f"mapping to {kind(key['additionalProperties'])}" if "additionalProperties" in key else "mapping"
+    return bounded(key)
+
+
+def bounded(key: dict[str, Any]) -> str:
+    """A plain type with its bounds: ``integer, 1 or more``."""
+    low, high = key.get("minimum"), key.get("maximum")
+    if low is None:
+        return str(key["type"])
+    return f"{key['type']}, {low} to {high}" if high is not None else f"{key['type']}, {low} or more"
+
+
+def error_page() -> str:
+    """Every error with its HTTP status and exit code."""
+    parts = [
+        MADE,
+        "# Errors\n\nEvery error that umekomi raises on purpose, the status that a server answers with,\n",
+        "and the exit code of a command. A class stands below the one it belongs to.\n\n",
+        "| error | meaning | status | exit code |\n|---|---|---|---|\n",
+    ]
+    for error, depth in tree(errors.UmekomiError, 0):
+        meaning = " ".join((error.__doc__ or "").partition("\n\n")[0].split()).replace("|", "\\|")
+        example = error("…")
+        name = f"{'&nbsp;' * 4 * depth}`{error.__name__}`"
+        parts.append(f"| {name} | {meaning} | {status_of(example)} | {exit_code(example)} |\n")
+    return "".join(parts)
+
+
+def tree(root: type[errors.UmekomiError], depth: int) -> Iterator[tuple[type[errors.UmekomiError], int]]:
+    for error in root.__subclasses__():
+        yield error, depth
+        yield from tree(error, depth + 1)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": command_page,
+    "configuration.md": configuration_page,
+    "errors.md": error_page,
+    "umekomi.schema.json": lambda: json.dumps(json_schema(), ensure_ascii=False, indent=2) + "\n",
+}
+
+
+def main() -> None:
+    stale = []
+    for name, write in PAGES.items():
+        path, text = REFERENCE / name, write()
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if "--check" not in sys.argv:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            print(f"docs/reference/{name}: written")
+    if stale and "--check" in sys.argv:
+        sys.exit(f"out of date in docs/reference: {', '.join(stale)}; run `make docs` and commit what it wrote")
+
+
+if __name__ == "__main__":
+    main()
