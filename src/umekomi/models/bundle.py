@@ -1,16 +1,41 @@
-"""A model's files on disk, checked and described: what a source hands to an engine.
-
-(The reading of a folder into a bundle is written here.)
-"""
+"""A model's files on disk, checked and described: what a source hands to an engine."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from umekomi.models.card import ModelCard
+from umekomi.errors import BrokenModel, UnsupportedModel
+from umekomi.models.architectures import hidden_size, max_positions, positive_int
+from umekomi.models.card import DenseLayer, ModelCard
+from umekomi.models.catalog import CatalogEntry
+from umekomi.models.digests import DigestCache, combine
+from umekomi.models.files import front_matter, read_object, read_optional_object
+from umekomi.models.gguf import read_gguf_card
+from umekomi.models.layout import Layout, read_layout, read_prompts, read_transformer_settings
+from umekomi.models.weights import SINGLE, Weights, find_weights
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "tokenizer.model",
+    "spm.model",
+    "vocab.json",
+    "merges.txt",
+)
+_TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+
+# Keys of config.json that say who saved it, not what it computes.
+_NOT_COMPUTED = frozenset({"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"})
+
+_NO_LIMIT = 1_000_000
+"""A model_max_length over this is transformers' way of saying that there is none."""
 
 
 @dataclass(frozen=True)
@@ -26,3 +51,187 @@ class Bundle:
     folder: Path
     weights: tuple[Path, ...]
     config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Who a folder's files are, as far as a source knows.
+
+    name     how the model was asked for, without a revision
+    source   as `ModelCard.source`
+    entry    the catalog's entry for exactly these files, or None
+    licence  where the files themselves name none
+    notice   what a user must know about these weights, or None
+    """
+
+    name: str
+    source: str
+    entry: CatalogEntry | None = None
+    licence: str | None = None
+    notice: str | None = None
+
+
+def open_bundle(
+    folder: Path, origin: Origin, *, digests: DigestCache, notify: Callable[[str], None] | None = None
+) -> Bundle:
+    """The model in ``folder``. Catalog values fill gaps; where the files contradict them, the files win and
+    ``notify`` says so.
+
+    Raises `BrokenModel` naming a file that is missing, cut short or does not fit, and `UnsupportedModel` for an
+    unknown pooling, pickled weights, code of the model's own, or modules that no engine runs.
+    """
+    config_file = folder / "config.json"
+    if not config_file.exists():
+        ggufs = sorted(folder.glob("*.gguf"))
+        if len(ggufs) == 1:
+            return open_gguf(ggufs[0], origin, digests=digests)
+        raise BrokenModel(f"{config_file}: is missing; a model's folder holds config.json, a tokenizer and weights")
+    config = read_object(config_file)
+    _refuse_remote_code(config, config_file)
+    _refuse_remote_code(read_optional_object(folder / "tokenizer_config.json"), folder / "tokenizer_config.json")
+    architecture = config.get("model_type")
+    if not isinstance(architecture, str):
+        raise BrokenModel(f"{config_file}: model_type is {architecture!r}; expected the architecture's name")
+    width = hidden_size(config, config_file)
+    layout = read_layout(folder, width) or _catalog_layout(origin, folder)
+    weights = find_weights(folder, architecture, name=origin.name)
+    settings = read_transformer_settings(folder)
+    card = ModelCard(
+        name=origin.name,
+        source=origin.source,
+        format=weights.format,
+        architecture=architecture,
+        dim=layout.dense[-1].out_features if layout.dense else width,
+        max_tokens=_max_tokens(folder, config, settings, origin.entry),
+        pooling=layout.pooling,
+        normalize=layout.normalize,
+        weights_digest=_weights_digest(folder, config, weights, layout.dense, digests),
+        tokenizer_digest=_tokenizer_digest(folder, settings, digests),
+        dense=layout.dense,
+        prompts=MappingProxyType({**(origin.entry.prompts if origin.entry else {}), **read_prompts(folder)}),
+        notice=origin.notice,
+    )
+    card = _with_readme(card, folder, origin)
+    if origin.entry and notify:
+        _report_contradictions(card, origin.entry, notify)
+    return Bundle(card, folder, weights.files, MappingProxyType(config))
+
+
+def open_gguf(path: Path, origin: Origin, *, digests: DigestCache) -> Bundle:
+    """The embedding model in one GGUF file. Raises `BrokenModel`, and `UnsupportedCapability` for a chat model."""
+    facts = read_gguf_card(path, name=origin.name)
+    digest = digests.sha256(path)
+    card = ModelCard(
+        name=origin.name,
+        source=origin.source,
+        format="gguf",
+        architecture=facts.architecture,
+        dim=facts.dim,
+        max_tokens=facts.max_tokens,
+        pooling=facts.pooling,
+        normalize=True,  # llama.cpp's embeddings have unit length
+        weights_digest=digest,
+        tokenizer_digest=digest,
+        prompts=MappingProxyType(dict(origin.entry.prompts) if origin.entry else {}),
+        licence=facts.licence or origin.licence,
+        notice=origin.notice,
+    )
+    return Bundle(card, path.parent, (path,), MappingProxyType({}))
+
+
+def _refuse_remote_code(settings: Mapping[str, Any], path: Path) -> None:
+    if settings.get("auto_map"):
+        raise UnsupportedModel(
+            f"{path}: auto_map asks to run code that the model ships (trust_remote_code), which is never done; "
+            "use a model whose architecture is supported by name"
+        )
+
+
+def _catalog_layout(origin: Origin, folder: Path) -> Layout:
+    if origin.entry is None:
+        raise UnsupportedModel(
+            f"{origin.name}: {folder / 'modules.json'} is missing, so nothing states the pooling, and a guess "
+            "would give wrong vectors; add modules.json and 1_Pooling/config.json with the pooling_mode of the "
+            "model's documentation, as SentenceTransformer.save writes them"
+        )
+    return Layout(origin.entry.pooling, origin.entry.normalize, ())
+
+
+def _max_tokens(
+    folder: Path, config: Mapping[str, Any], settings: Mapping[str, Any], entry: CatalogEntry | None
+) -> int:
+    """Longest text in tokens: what is shipped, else what the catalog knows, and never over the position table."""
+    config_file = folder / "config.json"
+    positions = max_positions(config, config_file)
+    stated = settings.get("max_seq_length")
+    if stated is not None:
+        limit: int | None = positive_int(stated, "max_seq_length", folder / "sentence_bert_config.json")
+    else:
+        limit = _tokenizer_limit(folder) or (entry.max_tokens if entry else None)
+    known = [value for value in (limit, positions) if value is not None]
+    if not known:
+        raise UnsupportedModel(
+            f"{folder}: nothing states the longest input; set max_seq_length in sentence_bert_config.json"
+        )
+    return min(known)
+
+
+def _tokenizer_limit(folder: Path) -> int | None:
+    stated = read_optional_object(folder / "tokenizer_config.json").get("model_max_length")
+    if isinstance(stated, bool) or not isinstance(stated, int | float) or not 0 < stated <= _NO_LIMIT:
+        return None
+    return int(stated)
+
+
+def _weights_digest(
+    folder: Path,
+    config: Mapping[str, Any],
+    weights: Weights,
+    dense: tuple[DenseLayer, ...],
+    digests: DigestCache,
+) -> str:
+    """Over all weights, those of the dense layers too, and over what config.json says of the computation."""
+    computed = {key: value for key, value in config.items() if key not in _NOT_COMPUTED}
+    files = [*weights.content, *(folder / layer.path / SINGLE for layer in dense)]
+    return combine([json.dumps(computed, sort_keys=True), *(digests.sha256(path) for path in files)])
+
+
+def _tokenizer_digest(folder: Path, settings: Mapping[str, Any], digests: DigestCache) -> str:
+    vocabularies = [name for name in TOKENIZER_FILES if (folder / name).is_file()]
+    if not vocabularies:
+        raise BrokenModel(f"{folder}: no tokenizer; looked for {', '.join(TOKENIZER_FILES[:5])}")
+    if vocabularies[0] == "tokenizer.json":
+        vocabularies = ["tokenizer.json"]  # complete in itself
+    names = [*vocabularies, *(name for name in _TOKENIZER_SETTINGS if (folder / name).is_file())]
+    lower = bool(settings.get("do_lower_case"))
+    return combine([f"do_lower_case={lower}", *(f"{name}={digests.sha256(folder / name)}" for name in names)])
+
+
+def _with_readme(card: ModelCard, folder: Path, origin: Origin) -> ModelCard:
+    """Licence and languages as the README's first block states them, else as the catalog or the source knows."""
+    stated = front_matter(folder / "README.md")
+    licence, languages = stated.get("license"), stated.get("language")
+    entry = origin.entry
+    known_licence = (entry.licence if entry else None) or origin.licence
+    languages = [languages] if isinstance(languages, str) else languages
+    if not isinstance(languages, list) or not all(isinstance(code, str) for code in languages):
+        languages = []
+    return replace(
+        card,
+        licence=known_licence or (licence if isinstance(licence, str) else None),
+        languages=(entry.languages if entry else ()) or tuple(languages),
+    )
+
+
+def _report_contradictions(card: ModelCard, entry: CatalogEntry, notify: Callable[[str], None]) -> None:
+    """One line for each value in which the files differ from what is known of the model under this name."""
+    for key in ("dim", "max_tokens", "pooling", "normalize"):
+        shipped, known = getattr(card, key), getattr(entry, key)
+        if shipped != known:
+            notify(f"{card.name}: its files say {key} {shipped!r}, the catalog {known!r}; the files are followed")
+    for name, known in entry.prompts.items():
+        shipped = card.prompts.get(name, "")
+        if shipped != known:
+            notify(
+                f"{card.name}: its {name} prompt is {shipped!r}, the catalog's {known!r}; the files are followed"
+            )

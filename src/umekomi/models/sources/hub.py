@@ -1,0 +1,262 @@
+"""Models from the Hugging Face hub, kept in the hub client's own cache: only the files that are needed, resumable.
+
+What was pulled once is opened again without a request; a pull asks for a newer commit. The hub client's own
+switches hold: ``HF_HOME``, ``HF_HUB_CACHE``, ``HF_ENDPOINT``, ``HF_TOKEN``, ``HF_HUB_OFFLINE``.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from umekomi import __version__, config
+from umekomi.errors import SourceUnavailable, StoreError, UmekomiError, UnknownModel, UnsupportedModel
+from umekomi.models.architectures import BUILDABLE
+from umekomi.models.bundle import TOKENIZER_FILES
+from umekomi.models.files import read_optional_object
+from umekomi.models.layout import MODULES
+from umekomi.models.names import HubName
+from umekomi.models.sources.progress import Progress
+from umekomi.models.store import Store
+from umekomi.models.weights import INDEX, ONNX, ONNX_DATA, SINGLE
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+_TIMEOUT_S = 10.0
+"""For the questions to the hub; downloads have the client's own limits."""
+
+_SETTINGS = re.compile(
+    r"(config|config_sentence_transformers|sentence_[a-z-]+_config|modules|tokenizer_config|special_tokens_map"
+    r"|added_tokens|model\.safetensors\.index)\.json|README\.md|\d+_[A-Za-z]+/config\.json"
+)
+_MODULE_WEIGHTS = re.compile(r"\d+_[A-Za-z]+/model\.safetensors")
+_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
+_PICKLE = re.compile(r"(\d+_[A-Za-z]+/)?pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A repository's files at a commit. ``pickled``: it has no weights that may be loaded, only pickled ones."""
+
+    folder: Path
+    commit: str
+    pickled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A hub and its cache; by default those of the hub client's own settings."""
+
+    endpoint: str | None = None
+    cache: Path | None = None
+
+    def fetch(
+        self,
+        name: HubName,
+        store: Store,
+        *,
+        refresh: bool = False,
+        pickles: bool = False,
+        progress: Progress | None = None,
+        notify: Callable[[str], None] = lambda _message: None,
+    ) -> Snapshot:
+        """The files of ``name``, from the cache where they were pulled before.
+
+        refresh  ask the hub for the newest commit of the revision even so
+        pickles  fetch pickled weights too, to convert them
+
+        Raises `SourceUnavailable` where the hub is needed and cannot be reached, `UnknownModel` for a repository or
+        revision that is not there or needs a login, `StoreError` where the cache cannot be written.
+        """
+        known = None if refresh or pickles else self._recall(name, store)
+        if known:
+            return known
+        if config.hub_offline():
+            reason = SourceUnavailable(
+                f"{name.text} is not on this machine, and HF_HUB_OFFLINE forbids asking the hub"
+            )
+        else:
+            try:
+                return self._download(name, store, pickles=pickles, progress=progress)
+            except SourceUnavailable as error:
+                reason = error
+        left = None if pickles else self._recall(name, store) or self._find_foreign(name, notify)
+        if left is None:
+            raise reason
+        return left
+
+    def _download(self, name: HubName, store: Store, *, pickles: bool, progress: Progress | None) -> Snapshot:
+        config.disable_hub_telemetry()
+        try:
+            info = self._api().model_info(
+                name.hub_id, revision=name.revision, files_metadata=True, timeout=_TIMEOUT_S
+            )
+            sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+            settings = [file for file in sizes if _SETTINGS.fullmatch(file) or file in TOKENIZER_FILES]
+            if "config.json" not in sizes:
+                raise UnsupportedModel(f"{name.text}: the repository has no config.json; is it an embedding model?")
+            self._get(name, name.revision, {file: sizes[file] for file in settings}, None)
+            folder = self._get(name, str(info.sha), {file: sizes[file] for file in settings}, None)
+            weights = choose_weights(sizes, str(read_optional_object(folder / "config.json").get("model_type")))
+            pickled = not weights
+            if pickles:
+                weights = [file for file in sizes if _PICKLE.fullmatch(file)]
+            weights += [file for file in sizes if _MODULE_WEIGHTS.fullmatch(file)]
+            if weights:
+                self._get(name, str(info.sha), {file: sizes[file] for file in weights}, progress)
+        except UmekomiError:
+            raise
+        except Exception as error:
+            raise _explain(error, name) from error
+        snapshot = Snapshot(folder, str(info.sha), pickled)
+        if not pickles:
+            _note(name, snapshot, [*settings, *weights], store)
+        return snapshot
+
+    def _api(self) -> HfApi:
+        from huggingface_hub import HfApi
+
+        return HfApi(endpoint=self.endpoint, library_name="umekomi", library_version=__version__)
+
+    def _get(self, name: HubName, revision: str, sizes: Mapping[str, int], progress: Progress | None) -> Path:
+        """Folder of the snapshot, with exactly these files made sure of; the client resumes what was cut."""
+        from huggingface_hub import snapshot_download
+
+        folder = snapshot_download(
+            name.hub_id,
+            revision=revision,
+            endpoint=self.endpoint,
+            cache_dir=self.cache,
+            library_name="umekomi",
+            library_version=__version__,
+            allow_patterns=[glob.escape(file) for file in sizes],
+            tqdm_class=_bars(name.text, sum(sizes.values()), progress),
+            max_workers=4,
+        )
+        return Path(str(folder))
+
+    def _cached(self, name: HubName, revision: str) -> Path | None:
+        """Folder of the revision's snapshot in the cache, without a request."""
+        config.disable_hub_telemetry()
+        from huggingface_hub import try_to_load_from_cache
+
+        path = try_to_load_from_cache(name.hub_id, "config.json", cache_dir=self.cache, revision=revision)
+        return Path(path).parent if isinstance(path, str) else None
+
+    def _recall(self, name: HubName, store: Store) -> Snapshot | None:
+        """What an earlier pull noted, where every file of it is still there."""
+        try:
+            noted = json.loads(_note_path(name, store).read_text(encoding="utf-8"))
+            commit, files, pickled = str(noted["commit"]), list(noted["files"]), bool(noted["pickled"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        folder = self._cached(name, commit)
+        if folder is None or not all((folder / file).is_file() for file in files):
+            return None
+        return Snapshot(folder, commit, pickled)
+
+    def _find_foreign(self, name: HubName, notify: Callable[[str], None]) -> Snapshot | None:
+        """What another program left in the cache, where it looks whole: weights, a tokenizer and modules.json.
+
+        A program that needs less may have left less, and without its listing nobody can tell what is missing; what
+        is in doubt is not used.
+        """
+        folder = self._cached(name, name.revision)
+        if folder is None or not (folder / MODULES).is_file():
+            return None
+        present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+        architecture = str(read_optional_object(folder / "config.json").get("model_type"))
+        if not choose_weights(present, architecture) or present.isdisjoint(TOKENIZER_FILES):
+            return None
+        notify(f"{name.text}: used from the hub's cache as another program left it; the hub could not be asked")
+        return Snapshot(folder, folder.name, pickled=False)
+
+
+def choose_weights(files: Iterable[str], architecture: str) -> list[str]:
+    """The files of a repository that `umekomi.models.weights.find_weights` will open; empty without any."""
+    names = set(files)
+    onnx = [file for file in (ONNX, ONNX_DATA) if file in names]
+    safetensors = (
+        [SINGLE] if SINGLE in names else sorted(n for n in names if INDEX in names and _SHARD.fullmatch(n))
+    )
+    if ONNX in names and (architecture not in BUILDABLE or not safetensors):
+        return onnx
+    return safetensors
+
+
+def _bars(what: str, total: int, progress: Progress | None) -> type[Any]:
+    """A silent stand-in for the client's progress bars, which passes bytes on to ``progress``."""
+    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
+
+    class Bar(tqdm):
+        def __init__(self, *args: Any, **settings: Any) -> None:
+            self._bytes = settings.get("unit") == "B"
+            super().__init__(*args, **{**settings, "disable": True})  # type: ignore[no-untyped-call]
+
+        def update(self, n: float | None = 1) -> None:
+            self.n += n or 0
+            if self._bytes and progress:
+                progress(what, min(int(self.n), total), total)
+
+    return Bar
+
+
+def _note_path(name: HubName, store: Store) -> Path:
+    return store.snapshots / f"{quote(f'{name.hub_id}@{name.revision}', safe='@')}.json"
+
+
+def _note(name: HubName, snapshot: Snapshot, files: list[str], store: Store) -> None:
+    """Remember a whole pull. Where that cannot be written the next start asks the hub again, no more."""
+    path = _note_path(name, store)
+    content = {"commit": snapshot.commit, "pickled": snapshot.pickled, "files": sorted(files)}
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file)
+        Path(temporary).replace(path)
+
+
+def _explain(error: Exception, name: HubName) -> Exception:
+    """The hub client's error as ours; an error of another kind is returned as it is, for its traceback."""
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return UnknownModel(
+            f"{name.hub_id} is gated: accept its terms on its page of the hub, then log in with 'hf auth login' or "
+            "set HF_TOKEN"
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return UnknownModel(
+            f"{name.hub_id} has no revision '{name.revision}'; leave out @{name.revision} for 'main'"
+        )
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return UnknownModel(
+            f"the hub has no model '{name.hub_id}', or it is private: check the spelling, or log in with "
+            "'hf auth login'"
+        )
+    # The client's HTTP library is httpx or httpx2 by its version; its errors are the first base of this class.
+    transport = errors.HfHubHTTPError.__mro__[1]
+    if isinstance(error, errors.HfHubHTTPError | errors.LocalEntryNotFoundError | ConnectionError | TimeoutError):
+        return SourceUnavailable(f"the hub could not be reached for {name.text}: {_brief(error)}")
+    if isinstance(error, transport):
+        return SourceUnavailable(f"the hub could not be reached for {name.text}: {_brief(error)}")
+    if isinstance(error, OSError):
+        return StoreError(f"the hub's cache cannot be written: {error.filename or ''}: {error.strerror or error}")
+    return error
+
+
+def _brief(error: Exception) -> str:
+    cause = error.__cause__ or error
+    text = " ".join(str(cause).split())
+    return f"{type(cause).__name__}: {text[:200]}"
