@@ -163,6 +163,15 @@ def hub_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").strip().upper() in {"1", "ON", "YES", "TRUE"}
 
 
+def disable_hub_telemetry() -> None:
+    """Tell the hub's client, before its first import, not to report more than a request needs.
+
+    By default it names torch's version and the calling program in every request, and fetches a list of programs to
+    know them by. A user who sets ``HF_HUB_DISABLE_TELEMETRY`` decides for himself.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
 def api_key() -> str | None:
     """Key for a server that the command line asks, from ``$UMEKOMI_API_KEY``."""
     return os.environ.get("UMEKOMI_API_KEY") or None
