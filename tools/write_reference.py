@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from umekomi.serve.status import status_of
-
 from command_line import commands
 from umekomi import errors
 from umekomi.cli.exit_codes import exit_code
 from umekomi.config import json_schema
+from umekomi.serve.status import status_of
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
 MADE = "<!-- Written by `make docs`; changes made here are lost. -->\n\n"
@@ -36,35 +35,42 @@ def configuration_page() -> str:
         "# umekomi.yaml\n\nEvery key is optional but a model's `name`. An unknown key is an error.\n",
         "Editors read the same from [umekomi.schema.json](umekomi.schema.json).\n",
     ]
-    sections = {"Top level": schema, **{name: schema["$defs"][name] for name in sorted(schema["$defs"])}}
-    for title, section in sections.items():
+    for title, section in sections(schema):
         parts.append(f"\n## {title}\n\n{section['description']}\n\n| key | type | default | meaning |\n")
         parts.append("|---|---|---|---|\n")
         parts.extend(f"| {' | '.join(cells)} |\n" for cells in keys(section))
     return "".join(parts)
 
 
+def sections(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The top level, then each section under the key that holds it."""
+    yield "Top level", schema
+    for name, key in schema["properties"].items():
+        if reference := key.get("$ref") or key.get("items", {}).get("$ref"):
+            yield name, schema["$defs"][reference.rpartition("/")[2]]
+
+
 def keys(section: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     """A row for each key of a section: name, type, default, meaning."""
     required = section.get("required", [])
     for name, key in section["properties"].items():
-        default = "required" if name in required else f"`{json.dumps(key['default'])}`" if "default" in key else ""
-        yield f"`{name}`", kind(key), default, key.get("description", "").replace("|", "\\|")
+        stated = key.get("default")
+        default = "required" if name in required else "" if stated in (None, []) else f"`{json.dumps(stated)}`"
+        yield f"`{name}`", kind(name, key), default, key.get("description", "See below.").replace("|", "\\|")
 
 
-def kind(key: dict[str, Any]) -> str:
+def kind(name: str, key: dict[str, Any]) -> str:
     """A key's type in a few words."""
     if "$ref" in key:
-        name = key["$ref"].rpartition("/")[2]
-        return f"[{name}](#{name.lower()})"
+        return f"[section](#{name})"
     if "enum" in key:
         return ", ".join(f"`{value}`" for value in key["enum"])
     if "anyOf" in key:
-        return " or ".join(kind(choice) for choice in key["anyOf"] if choice.get("type") != "null")
+        return " or ".join(kind(name, choice) for choice in key["anyOf"] if choice.get("type") != "null")
     if key.get("type") == "array":
-        return f"list of {kind(key['items'])}"
+        return f"list: {kind(name, key['items'])}"
     if key.get("type") == "object":
-        return f"mapping to {kind(key['additionalProperties'])}" if "additionalProperties" in key else "mapping"
+        return "mapping"
     return bounded(key)
 
 
@@ -82,13 +88,14 @@ def error_page() -> str:
         MADE,
         "# Errors\n\nEvery error that umekomi raises on purpose, the status that a server answers with,\n",
         "and the exit code of a command. A class stands below the one it belongs to.\n\n",
-        "| error | meaning | status | exit code |\n|---|---|---|---|\n",
+        "| error | meaning | status | type and code in the answer | exit code |\n|---|---|---|---|---|\n",
     ]
     for error, depth in tree(errors.UmekomiError, 0):
-        meaning = " ".join((error.__doc__ or "").partition("\n\n")[0].split()).replace("|", "\\|")
-        example = error("…")
+        meaning = " ".join((error.__doc__ or "").partition("\n\n")[0].split()).replace("``", "`")
+        status, code = status_of(error("…")), exit_code(error("…"))
+        words = f"`{status.type}`" + (f", `{status.code}`" if status.code else "")
         name = f"{'&nbsp;' * 4 * depth}`{error.__name__}`"
-        parts.append(f"| {name} | {meaning} | {status_of(example)} | {exit_code(example)} |\n")
+        parts.append(f"| {name} | {meaning} | {status.status} | {words} | {code} |\n")
     return "".join(parts)
 
 

@@ -40,6 +40,7 @@ def test_every_error_has_an_exit_code(kind: type[UmekomiError]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_error_has_a_status(kind: type[UmekomiError]) -> None:
-    from umekomi.serve.status import status_of
+    from umekomi.serve.status import STATUSES, status_of
 
-    assert 400 <= status_of(kind("what happened")) < 600
+    assert STATUSES.keys() & set(kind.__mro__) - {UmekomiError}, "only the root's row fits"
+    assert 400 <= status_of(kind("what happened")).status < 600
