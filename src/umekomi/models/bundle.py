@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -11,13 +11,13 @@ from typing import Any
 
 from umekomi.errors import BrokenModel, UnsupportedModel
 from umekomi.models.architectures import hidden_size, max_positions, positive_int
-from umekomi.models.card import DenseLayer, ModelCard
+from umekomi.models.card import ModelCard
 from umekomi.models.catalog import CatalogEntry
 from umekomi.models.digests import DigestCache, combine
 from umekomi.models.files import front_matter, read_object, read_optional_object
 from umekomi.models.gguf import read_gguf_card
 from umekomi.models.layout import Layout, read_layout, read_prompts, read_transformer_settings
-from umekomi.models.weights import SINGLE, Weights, find_weights
+from umekomi.models.weights import SINGLE, find_weights
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -105,7 +105,9 @@ def open_bundle(
         max_tokens=_max_tokens(folder, config, settings, origin.entry),
         pooling=layout.pooling,
         normalize=layout.normalize,
-        weights_digest=_weights_digest(folder, config, weights, layout.dense, digests),
+        weights_digest=_weights_digest(
+            config, [*weights.content, *(folder / layer.path / SINGLE for layer in layout.dense)], digests
+        ),
         tokenizer_digest=_tokenizer_digest(folder, settings, digests),
         dense=layout.dense,
         prompts=MappingProxyType({**(origin.entry.prompts if origin.entry else {}), **read_prompts(folder)}),
@@ -183,16 +185,9 @@ def _tokenizer_limit(folder: Path) -> int | None:
     return int(stated)
 
 
-def _weights_digest(
-    folder: Path,
-    config: Mapping[str, Any],
-    weights: Weights,
-    dense: tuple[DenseLayer, ...],
-    digests: DigestCache,
-) -> str:
+def _weights_digest(config: Mapping[str, Any], files: Sequence[Path], digests: DigestCache) -> str:
     """Over all weights, those of the dense layers too, and over what config.json says of the computation."""
     computed = {key: value for key, value in config.items() if key not in _NOT_COMPUTED}
-    files = [*weights.content, *(folder / layer.path / SINGLE for layer in dense)]
     return combine([json.dumps(computed, sort_keys=True), *(digests.sha256(path) for path in files)])
 
 

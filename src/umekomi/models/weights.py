@@ -17,6 +17,7 @@ INDEX = "model.safetensors.index.json"
 ONNX = "onnx/model.onnx"
 ONNX_DATA = "onnx/model.onnx_data"
 PICKLED_PATTERNS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_TRAINING_STATE = ("training_args", "optimizer", "scheduler", "rng_state", "scaler")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,11 @@ def find_weights(folder: Path, architecture: str, *, name: str) -> Weights:
 
 
 def find_pickled(folder: Path) -> list[Path]:
-    """Files of the folder itself that look like pickled weights, ``pytorch_model.bin`` first."""
-    found = {path for pattern in PICKLED_PATTERNS for path in folder.glob(pattern)} - {folder / "training_args.bin"}
-    return sorted(found, key=lambda path: (not path.name.startswith("pytorch_model"), path.name))
+    """Pickled weights in the folder itself: ``pytorch_model.bin`` or its parts, else what else looks like some."""
+    if named := sorted(folder.glob("pytorch_model*.bin")):
+        return named
+    found = {path for pattern in PICKLED_PATTERNS for path in folder.glob(pattern)}
+    return sorted(path for path in found if not path.name.startswith(_TRAINING_STATE))
 
 
 def pickled_files(folder: Path) -> list[Path]:
@@ -73,7 +76,7 @@ def pickled_files(folder: Path) -> list[Path]:
     for place in [folder, *modules]:
         loadable = (place / SINGLE, place / INDEX, place / ONNX)
         if not any(path.exists() for path in loadable) and not any(place.glob("*.gguf")):
-            needed += [path for path in find_pickled(place) if path.suffix == ".bin"]
+            needed += find_pickled(place)
     return needed
 
 

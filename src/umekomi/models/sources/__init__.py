@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from umekomi import config
-from umekomi.errors import SourceUnavailable
+from umekomi.errors import SourceUnavailable, UnsupportedModel
 from umekomi.models.bundle import Bundle, Origin, open_bundle, open_gguf
 from umekomi.models.catalog import find_entry
 from umekomi.models.converted import find_converted_folder, find_converted_snapshot
@@ -134,8 +134,15 @@ class _Place:
         except SourceUnavailable as error:
             return self._without_hub(name, origin, error)
         origin = replace(origin, source=f"hub:{name.hub_id}@{snapshot.commit}")
-        converted = find_converted_snapshot(name, self.store, commit=snapshot.commit) if snapshot.pickled else None
-        return Located(converted.files if converted else snapshot.folder, origin)
+        if not snapshot.pickled:
+            return Located(snapshot.folder, origin)
+        converted = find_converted_snapshot(name, self.store, commit=snapshot.commit)
+        if converted is None:
+            raise UnsupportedModel(
+                f"{name.text}: has pickled weights only, which can run code when they are read; "
+                f"turn them into safetensors once: umekomi models convert {name.text}"
+            )
+        return Located(converted.files, origin)
 
     def _without_hub(self, name: HubName, origin: Origin, error: SourceUnavailable) -> Located:
         """A converted copy of the very files, else the starter that stands for them, said aloud."""

