@@ -12,6 +12,7 @@ from umekomi import __version__
 from umekomi.cli.config import config_app
 from umekomi.cli.embed import embed
 from umekomi.cli.exit_codes import INTERRUPTED, exit_code
+from umekomi.cli.models import models_app
 from umekomi.cli.similarity import similarity
 from umekomi.errors import UmekomiError
 
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command()(embed)
 app.command()(similarity)
+app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
 
 
