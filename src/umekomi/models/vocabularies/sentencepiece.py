@@ -37,7 +37,7 @@ def load_sentencepiece(path: Path, settings: TokenizerSettings) -> Tokenizer:
     _check(proto, path)
     pieces, unknown = _pieces(proto, path, settings)
     tokenizer = Tokenizer(_model(proto, pieces, unknown))
-    tokenizer.normalizer = _normalizer(proto)
+    tokenizer.normalizer = _normalizer(proto, path)
     if not any(_SPACE in piece[1:] for piece, _ in pieces):
         # No piece spans two words: splitting before them changes nothing and is faster.
         tokenizer.pre_tokenizer = pre_tokenizers.Split(_SPACE, "merged_with_next")
@@ -139,18 +139,26 @@ def _model(proto: Any, pieces: Pieces, unknown: int) -> models.Model:
     )
 
 
-def _normalizer(proto: Any) -> normalizers.Normalizer:
+def _normalizer(proto: Any, path: Path) -> normalizers.Normalizer:
     spec = proto.normalizer_spec
-    # A text's own U+2581 is a space to SentencePiece.
-    steps: list[normalizers.Normalizer] = [normalizers.Replace(_SPACE, " ")]
+    steps: list[normalizers.Normalizer] = []
     if spec.precompiled_charsmap:
-        steps.append(normalizers.Precompiled(spec.precompiled_charsmap))
-    if "nfkc" in spec.name:
-        # Composes what Precompiled leaves apart, as SentencePiece's own rules do.
-        steps.append(normalizers.NFC())
+        rules = _charsmap(spec.precompiled_charsmap, path)
+        # SentencePiece's NFKC rules compose characters; Precompiled composes only some, and drops a mark
+        # that follows a character with a rule of its own.
+        steps += [normalizers.NFC(), rules, normalizers.NFC()] if "nfkc" in spec.name else [rules]
     if spec.remove_extra_whitespaces:
-        steps += [normalizers.Replace(Regex(r"\A +| +\z"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
+        steps += [normalizers.Replace(Regex(r"\A +"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
     if spec.add_dummy_prefix:
         steps.append(normalizers.Prepend(_SPACE))
     steps.append(normalizers.Replace(" ", _SPACE))
+    if spec.remove_extra_whitespaces:
+        steps.append(normalizers.Replace(Regex(rf"{_SPACE}+\z"), ""))
     return normalizers.Sequence(steps)
+
+
+def _charsmap(compiled: bytes, path: Path) -> normalizers.Normalizer:
+    try:
+        return normalizers.Precompiled(compiled)
+    except Exception:  # the library raises plain Exception
+        raise BrokenModel(f"{path}: the charsmap of its normaliser is damaged; fetch the model again") from None
