@@ -1,0 +1,72 @@
+"""Figures for Prometheus. Labels are routes, statuses and served names only, never anything that a client wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from umekomi.serve.residency import Residency
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+
+
+class Metrics:
+    """The counters of one server, in a registry of its own."""
+
+    def __init__(self, residency: Residency) -> None:
+        self._registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "umekomi_requests", "Requests answered.", ("route", "method", "status"), registry=registry
+        )
+        self.seconds = Histogram(
+            "umekomi_request_seconds", "Time to answer.", ("route",), buckets=_SECONDS, registry=registry
+        )
+        self.in_flight = Gauge("umekomi_requests_in_flight", "Requests being answered.", registry=registry)
+        self.inputs = Histogram(
+            "umekomi_request_inputs", "Inputs in one request.", ("model",), buckets=_COUNTS, registry=registry
+        )
+        self.tokens = Counter("umekomi_tokens", "Tokens that ran.", ("model",), registry=registry)
+        self.truncated = Counter(
+            "umekomi_truncated_inputs", "Inputs cut to fit the model's context.", ("model",), registry=registry
+        )
+        registry.register(_ResidencyCollector(residency))
+        ProcessCollector(registry=registry)
+
+    def count_inputs(self, model: str, inputs: int, *, tokens: int, truncated: int) -> None:
+        """Count one request's inputs, the tokens that ran, and how many inputs were cut."""
+        self.inputs.labels(model).observe(inputs)
+        self.tokens.labels(model).inc(tokens)
+        self.truncated.labels(model).inc(truncated)
+
+    def render(self) -> bytes:
+        """All figures in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _ResidencyCollector(Collector):
+    """Figures that are read off the models when somebody asks."""
+
+    def __init__(self, residency: Residency) -> None:
+        self._residency = residency
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        resident = GaugeMetricFamily("umekomi_model_resident", "Whether the model is in memory.", labels=["model"])
+        queued = GaugeMetricFamily("umekomi_queued_tokens", "Tokens waiting to run.", labels=["model"])
+        seconds = GaugeMetricFamily("umekomi_model_load_seconds", "Time of the last load.", labels=["model"])
+        for model in self._residency.residents:
+            name = [model.settings.name]
+            resident.add_metric(name, model.embedder is not None)
+            if model.embedder is not None:
+                queued.add_metric(name, model.embedder.queued_tokens)
+            if model.load_seconds is not None:
+                seconds.add_metric(name, model.load_seconds)
+        yield resident
+        yield queued
+        yield seconds

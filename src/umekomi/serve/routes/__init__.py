@@ -1,0 +1,1 @@
+"""One module per family of routes: decode, call one thing, encode."""

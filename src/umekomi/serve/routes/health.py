@@ -1,0 +1,28 @@
+"""``/healthz``, ``/readyz`` and ``/metrics``: for those who watch the server, not for its users."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from umekomi.errors import Unavailable
+from umekomi.serve.metrics import CONTENT_TYPE
+from umekomi.serve.service import service_of
+
+
+async def healthz(request: Request) -> Response:
+    """The process lives."""
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+async def readyz(request: Request) -> Response:
+    """Send requests here. Not while the models of the start are loading, nor once the server was told to stop."""
+    service = service_of(request)
+    service.refuse_while_draining()
+    if service.preloading:
+        raise Unavailable("The server is loading its models.", retry_after_s=2)
+    return Response(b'{"status":"ready"}', media_type="application/json")
+
+
+async def metrics(request: Request) -> Response:
+    return Response(service_of(request).metrics.render(), headers={"content-type": CONTENT_TYPE})

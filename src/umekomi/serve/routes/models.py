@@ -1,0 +1,51 @@
+"""``GET /v1/models`` and ``GET /v1/models/{id}``: every name that a client may ask for, aliases included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from umekomi.serve.residency import Resident
+from umekomi.serve.service import service_of
+
+OWNER = "umekomi"
+
+
+async def list_models(request: Request) -> Response:
+    service = service_of(request)
+    data = [_entry(name, resident, service.created) for name, resident in service.residency.names.items()]
+    return _json({"object": "list", "data": data})
+
+
+async def retrieve_model(request: Request) -> Response:
+    """One name; slashes in it need no escaping."""
+    service = service_of(request)
+    name = request.path_params["name"]
+    return _json(_entry(name, service.residency.resolve(name), service.created))
+
+
+def _entry(name: str, resident: Resident, created: int) -> dict[str, Any]:
+    """OpenAI's four fields, and ours. What only a loaded model knows is null until then."""
+    settings = resident.settings
+    card = resident.embedder.card if resident.embedder is not None else None
+    return {
+        "id": name,
+        "object": "model",
+        "created": created,
+        "owned_by": OWNER,
+        "alias_of": settings.name if name != settings.name else None,
+        "capabilities": ["embeddings"],
+        "state": resident.state,
+        "precision": settings.precision,
+        "fingerprint": card.fingerprint if card else None,
+        "dim": card.dim if card else None,
+        "max_tokens": card.max_tokens if card else None,
+        "notice": card.notice if card else None,
+    }
+
+
+def _json(content: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(content), media_type="application/json")

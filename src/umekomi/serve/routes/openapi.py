@@ -1,0 +1,108 @@
+"""``/openapi.json``: what this server does, said in OpenAPI 3.1. Written out, because nothing else knows it all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from starlette.requests import Request
+from starlette.responses import Response
+
+from umekomi import __version__
+from umekomi.serve.wire import schema
+
+_SHAPES: tuple[type[BaseModel], ...] = (
+    schema.EmbeddingsBody,
+    schema.EmbeddingsAnswer,
+    schema.ModelList,
+    schema.Model,
+    schema.Health,
+    schema.ErrorEnvelope,
+)
+
+_FAILURES = {
+    400: "The request is wrong; `param` names the field.",
+    404: "Unknown model.",
+    408: "The body stopped arriving.",
+    413: "The body is over the limit.",
+    429: "Too much is waiting; see Retry-After.",
+    500: "The server failed; its log tells why.",
+    503: "The model could not be loaded, or the server is starting or stopping; see Retry-After.",
+}
+
+_REQUEST_ID = ("x-request-id", "string", "The client's own id where it sent one, else a new one.")
+_PROCESSING = ("openai-processing-ms", "integer", "Time spent on the request.")
+_EMBEDDING_HEADERS = (
+    ("x-umekomi-fingerprint", "string", "Which vectors these are comparable with."),
+    ("x-umekomi-truncated", "integer", "How many inputs were cut to fit the model's context."),
+    ("server-timing", "string", "Milliseconds in tokenise, run (queue included) and encode."),
+)
+
+
+async def openapi(request: Request) -> Response:
+    return Response(_document(), media_type="application/json")
+
+
+@cache
+def _document() -> bytes:
+    refs, definitions = models_json_schema(
+        [(shape, "validation") for shape in _SHAPES], ref_template="#/components/schemas/{model}"
+    )
+    names = {shape: refs[shape, "validation"] for shape in _SHAPES}
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "umekomi", "version": __version__, "description": "Embeddings by OpenAI's protocol."},
+        "paths": _paths(names),
+        "components": {"schemas": definitions["$defs"]},
+    }
+    return orjson.dumps(document)
+
+
+def _paths(refs: Mapping[type[BaseModel], Mapping[str, Any]]) -> dict[str, Any]:
+    def answers(ok: Any, *failures: int, headers: tuple[tuple[str, str, str], ...] = ()) -> dict[str, Any]:
+        error = {"application/json": {"schema": refs[schema.ErrorEnvelope]}}
+        found: dict[str, Any] = {"200": {"description": "OK", "content": ok, "headers": _headers(*headers)}}
+        for status in failures:
+            found[str(status)] = {"description": _FAILURES[status], "content": error, "headers": _headers()}
+        return found
+
+    def as_json(shape: type[BaseModel]) -> dict[str, Any]:
+        return {"application/json": {"schema": refs[shape]}}
+
+    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+    plain_text = {"text/plain": {"schema": {"type": "string"}}}
+    any_object = {"application/json": {"schema": {"type": "object"}}}
+    return {
+        "/v1/embeddings": {
+            "post": {
+                "operationId": "create_embeddings",
+                "summary": "Vectors for texts or token ids.",
+                "requestBody": {"required": True, "content": as_json(schema.EmbeddingsBody)},
+                "responses": answers(as_json(schema.EmbeddingsAnswer), *_FAILURES, headers=_EMBEDDING_HEADERS),
+            }
+        },
+        "/v1/models": {"get": _get("list_models", "All names and aliases.", answers(as_json(schema.ModelList)))},
+        "/v1/models/{name}": {
+            "parameters": [name],
+            "get": _get("retrieve_model", "One name or alias.", answers(as_json(schema.Model), 404)),
+        },
+        "/healthz": {"get": _get("healthz", "Whether the process lives.", answers(as_json(schema.Health)))},
+        "/readyz": {"get": _get("readyz", "Whether to send requests here.", answers(as_json(schema.Health), 503))},
+        "/metrics": {"get": _get("metrics", "Figures for Prometheus.", answers(plain_text))},
+        "/openapi.json": {"get": _get("openapi", "This document.", answers(any_object))},
+    }
+
+
+def _get(operation: str, summary: str, responses: dict[str, Any]) -> dict[str, Any]:
+    return {"operationId": operation, "summary": summary, "responses": responses}
+
+
+def _headers(*further: tuple[str, str, str]) -> dict[str, Any]:
+    return {
+        name: {"schema": {"type": kind}, "description": description}
+        for name, kind, description in (_REQUEST_ID, _PROCESSING, *further)
+    }
