@@ -6,14 +6,15 @@ tokenizer class that the model names (``vocabularies``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from tokenizers import Tokenizer
 from tokenizers.normalizers import Lowercase, Sequence
 
-from umekomi.errors import BrokenModel, UnsupportedModel
+from umekomi.errors import BrokenModel, UnsupportedModel, UserError
 from umekomi.models.layout import read_transformer_settings
 from umekomi.models.vocabularies import byte_bpe, mecab, sentencepiece, wordpiece
 from umekomi.models.vocabularies.families import FAMILIES, Kind
@@ -21,6 +22,9 @@ from umekomi.models.vocabularies.settings import TokenizerSettings, read_setting
 from umekomi.models.vocabularies.special_tokens import surround
 
 TOKENIZER_FILE: Final = "tokenizer.json"
+
+_PROBE: Final = "a あ \ue000"
+"""Encoded once at loading: some damage only shows then. The last character is in nobody's vocabulary."""
 
 _Loader = Callable[[Path, TokenizerSettings], Tokenizer]
 _LOADERS: Final[Mapping[Kind, tuple[tuple[str, ...], _Loader]]] = {
@@ -42,11 +46,14 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     path = folder / TOKENIZER_FILE
     # What MeCab does cannot stand in tokenizer.json, so that one beside this class is not the model's.
     if path.is_file() and settings.class_name != "BertJapaneseTokenizer":
-        tokenizer = _read(path, settings)
+        with _damage_named(path):
+            tokenizer = _read(path, settings)
     else:
         tokenizer = _rebuild(settings)
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    with _damage_named(folder):
+        tokenizer.encode(_PROBE)
     if read_transformer_settings(folder).get("do_lower_case"):
         # sentence-transformers' own switch, beside what the tokenizer does.
         own = tokenizer.normalizer
@@ -55,13 +62,27 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def _read(path: Path, settings: TokenizerSettings) -> Tokenizer:
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises plain Exception for whatever it cannot read
-        raise BrokenModel(f"{path}: not a tokenizer that can be read: {error}") from None
+    tokenizer = Tokenizer.from_file(str(path))
     if tokenizer.num_special_tokens_to_add(is_pair=False) == 0:
         surround(tokenizer, settings)
     return tokenizer
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turns whatever the library says of a damaged file into a `BrokenModel` that names it.
+
+    It raises plain `Exception`, or panics, which arrives as an exception beside that tree.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise BrokenModel(f"{path}: not a tokenizer that can be used: {reason}") from None
 
 
 def _rebuild(settings: TokenizerSettings) -> Tokenizer:

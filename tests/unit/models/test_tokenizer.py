@@ -138,6 +138,25 @@ def test_a_broken_tokenizer_json_is_named(tmp_path: Path, content: bytes) -> Non
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("part", "content"),
+    [
+        ("normalizer", {"type": "Precompiled", "precompiled_charsmap": "QQ=="}),
+        ("post_processor", {"type": "TemplateProcessing", "pair": [], "special_tokens": {}}
+         | {"single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}]}),
+        ("model", {"type": "Unigram", "unk_id": None, "vocab": [["a", -1.0]]}),
+    ],
+)  # fmt: skip
+def test_damage_that_makes_the_library_panic_or_only_shows_in_use(
+    tmp_path: Path, part: str, content: dict[str, Any]
+) -> None:
+    folder = write_model(tmp_path / "model")
+    whole = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "tokenizer.json").write_text(json.dumps({**whole, part: content}))
+    with pytest.raises(BrokenModel, match="not a tokenizer that can be used"):
+        load_tokenizer(folder)
+
+
 @given(data=st.data())
 def test_a_damaged_tokenizer_json_never_surprises(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
