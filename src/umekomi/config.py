@@ -9,10 +9,11 @@ import difflib
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
+from urllib.parse import urlsplit
 
 import platformdirs
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from umekomi.errors import ConfigError
@@ -25,13 +26,81 @@ OPENAI_ALIASES = ("text-embedding-ada-002", "text-embedding-3-small", "text-embe
 TokenVocabulary: TypeAlias = Literal["cl100k_base", "o200k_base", "model"]
 """Which vocabulary token-id inputs are in: OpenAI's (what clients send), or the model's own."""
 
+ModelKind: TypeAlias = Literal["auto", "embedding", "chat", "rerank"]
+"""What a served model is for; auto reads it from the model's files."""
+
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=256)]
+VariableName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+def _checked_base_url(value: str) -> str:
+    """A server's address as clients prepend it to ``/embeddings``: no trailing slash, and no secret in it."""
+    try:
+        address = urlsplit(value)
+        port = address.port
+    except ValueError as error:
+        raise ValueError(f"not an address: {error}") from None
+    if address.scheme not in ("http", "https") or not address.hostname or port == 0:
+        raise ValueError("must be an address such as http://127.0.0.1:8080/v1")
+    if address.username is not None or address.query or address.fragment:
+        raise ValueError("must hold no user, query or fragment; name the variable of a key in api_key_env")
+    return value.rstrip("/")
+
+
+BaseUrl: TypeAlias = Annotated[str, AfterValidator(_checked_base_url)]
 
 
 class Section(BaseModel):
     """A part of umekomi.yaml: immutable, and strict about its keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LlamaSettings(Section):
+    """How llama.cpp runs a GGUF file; the keys are llama-server's."""
+
+    chat_template: str | None = Field(
+        default=None, description="Jinja template, or the name of one that llama.cpp knows; else the file's own."
+    )
+    ctx_size: int | None = Field(
+        default=None, ge=0, description="Context in tokens, shared by all slots; 0 takes the model's own."
+    )
+    n_gpu_layers: int | None = Field(default=None, ge=-1, description="Layers to keep on the GPU; -1 for all.")
+    parallel: int | None = Field(default=None, ge=1, description="Slots: requests that run at the same time.")
+    threads: int | None = Field(default=None, ge=1, description="Threads of this model; else the server's.")
+    flash_attn: Literal["auto", "on", "off"] = Field(default="auto", description="Flash attention.")
+    pooling: Literal["mean", "cls", "last"] | None = Field(
+        default=None, description="How the vectors of tokens become one; else as the file says."
+    )
+
+    @field_validator("flash_attn", mode="before")
+    @classmethod
+    def _yaml_switch(cls, value: Any) -> Any:
+        """YAML reads an unquoted ``on`` as true."""
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
+class Replica(Section):
+    """A further server for a remote model; what it leaves out is as in the model's own `remote`."""
+
+    base_url: BaseUrl = Field(description="Address up to and including /v1.")
+    model: Name | None = Field(default=None, description="The model's name there.")
+    api_key_env: VariableName | None = Field(default=None, description="Environment variable with its key.")
+
+
+class RemoteSettings(Section):
+    """An OpenAI-compatible server that runs the model."""
+
+    base_url: BaseUrl = Field(description="Address up to and including /v1.")
+    model: Name | None = Field(default=None, description="The model's name there; else the name here.")
+    api_key_env: VariableName | None = Field(
+        default=None, description="Environment variable with the key; the key itself is never in this file."
+    )
+    timeout_s: float = Field(default=60.0, gt=0, description="Longest wait for an answer to begin, in seconds.")
+    max_retries: int = Field(default=2, ge=0, le=10, description="Further tries after a failure that may pass.")
+    replicas: tuple[Replica, ...] = Field(
+        default=(), description="Further servers of the same model; the least busy one is asked."
+    )
 
 
 class ModelSettings(Section):
@@ -42,6 +111,7 @@ class ModelSettings(Section):
         default=None,
         description="Folder, hub id with optional @revision, GGUF file or starter name; else the name itself.",
     )
+    kind: ModelKind = Field(default="auto", description="What the model is for; auto reads it from its files.")
     engine: str = Field(default="auto", description="auto, or the name of an engine.")
     precision: Precision = Field(default="fp32", description="fp32, or int8 for about three times the speed.")
     role: Role = Field(
@@ -61,6 +131,22 @@ class ModelSettings(Section):
     )
     aliases: tuple[Name, ...] = Field(default=(), description="Further names for the same model.")
     preload: bool = Field(default=True, description="Load at start rather than at the first request.")
+    keep_alive_s: float | None = Field(
+        default=900.0, ge=0, description="Seconds without a request after which the model is unloaded; null: never."
+    )
+    pinned: bool = Field(default=False, description="Never unload, neither when idle nor to make room.")
+    llama: LlamaSettings | None = Field(default=None, description="How llama.cpp runs the model.")
+    remote: RemoteSettings | None = Field(default=None, description="Server that runs the model instead of us.")
+    fallbacks: tuple[Name, ...] = Field(
+        default=(),
+        description="Models to ask in this order where this one fails; their own fallbacks are not followed.",
+    )
+
+    @model_validator(mode="after")
+    def _runs_in_one_place(self) -> ModelSettings:
+        if self.remote is not None and (self.source is not None or self.llama is not None):
+            raise ValueError("a remote model has neither source nor llama: its server decides how it runs")
+        return self
 
     @property
     def open_name(self) -> str:
@@ -86,6 +172,24 @@ class ServerSettings(Section):
     port: int = Field(default=8000, ge=0, le=65535, description="Port to bind; 0 takes a free one.")
 
 
+class KeySettings(Section):
+    """Where API keys and usage are kept. With the first key, every request needs one."""
+
+    file: Path | None = Field(default=None, description="SQLite file; else server.sqlite in the store's folder.")
+
+    @property
+    def database(self) -> Path:
+        return self.file.expanduser() if self.file else home() / "server.sqlite"
+
+
+class RequestLogSettings(Section):
+    """A line of JSON for each request, without its text."""
+
+    file: Path | None = Field(default=None, description="File to write; without it there is no request log.")
+    max_file_bytes: int = Field(default=50_000_000, ge=4096, description="Size at which a new file is begun.")
+    max_files: int = Field(default=5, ge=1, description="Files to keep, the one being written included.")
+
+
 class Settings(Section):
     """The whole of umekomi.yaml."""
 
@@ -96,6 +200,16 @@ class Settings(Section):
     server: ServerSettings = Field(default_factory=ServerSettings, description="Where the server listens.")
     limits: Limits = Field(default_factory=Limits, description="What a single request may ask for.")
     threads: int | None = Field(default=None, ge=1, description="Threads for inference; all cores by default.")
+    memory_budget_bytes: int | None = Field(
+        default=None, ge=1, description="Memory for models, over which the least recently used is unloaded."
+    )
+    single_active: bool = Field(
+        default=False, description="Keep one model in memory at a time, beside pinned ones."
+    )
+    keys: KeySettings = Field(default_factory=KeySettings, description="Where API keys and usage are kept.")
+    request_log: RequestLogSettings = Field(
+        default_factory=RequestLogSettings, description="A line of JSON for each request, without its text."
+    )
 
     @field_validator("models")
     @classmethod
@@ -106,6 +220,18 @@ class Settings(Section):
                 if name in seen:
                     raise ValueError(f"the name '{name}' is taken twice: by '{seen[name]}' and by '{model.name}'")
                 seen[name] = model.name
+        return models
+
+    @field_validator("models")
+    @classmethod
+    def _fallbacks_are_served(cls, models: tuple[ModelSettings, ...]) -> tuple[ModelSettings, ...]:
+        served = {name: model.name for model in models for name in (model.name, *model.aliases)}
+        for model in models:
+            for fallback in model.fallbacks:
+                if fallback not in served:
+                    raise ValueError(f"the fallback '{fallback}' of '{model.name}' is no model of this file")
+                if served[fallback] == model.name:
+                    raise ValueError(f"the fallback '{fallback}' of '{model.name}' is the model itself")
         return models
 
     @model_validator(mode="after")
@@ -185,6 +311,10 @@ def json_schema() -> dict[str, Any]:
     return schema
 
 
+_MAY_HOLD_SECRETS = frozenset({"base_url", "api_key_env"})
+"""Keys into which people paste a password or a key by mistake: their values are not repeated in messages."""
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
@@ -194,7 +324,8 @@ def _explain(detail: ErrorDetails, content: Any) -> str:
     where = ".".join(str(part) for part in detail["loc"]) or "the file"
     if detail["type"] != "extra_forbidden":
         message = detail["msg"].removeprefix("Value error, ")
-        return f"{where}: {message}" + ("" if detail["loc"] == () else f" (got {_short(detail['input'])})")
+        hidden = detail["loc"] == () or detail["loc"][-1] in _MAY_HOLD_SECRETS
+        return f"{where}: {message}" + ("" if hidden else f" (got {_short(detail['input'])})")
     known = _known_keys(detail["loc"][:-1])
     near = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"

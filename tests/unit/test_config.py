@@ -58,6 +58,12 @@ def test_openai_names_go_to_the_first_model_unless_claimed(tmp_path: Path) -> No
         ("models: [{source: x}]", r"models\.0\.name: Field required"),
         ("models: [{name: a}, {name: b, aliases: [a]}]", "the name 'a' is taken twice: by 'a' and by 'b'"),
         ("limits: {max_request_tokens: 10}", "max_request_tokens is smaller than"),
+        ("models: [{name: a, fallbacks: [b]}]", "the fallback 'b' of 'a' is no model of this file"),
+        ("models: [{name: a, aliases: [b], fallbacks: [b]}]", "the fallback 'b' of 'a' is the model itself"),
+        ("models: [{name: a, source: x, remote: {base_url: 'http://h/v1'}}]", r"models\.0: .*neither source nor"),
+        ("models: [{name: a, remote: {base_url: 'h/v1'}}]", "such as http://127.0.0.1:8080/v1"),
+        ("models: [{name: a, llama: {ctx_sise: 1}}]", r"llama\.ctx_sise: unknown key; did you mean 'ctx_size'?"),
+        ("models: [{name: a, remote: {base_url: 'http://h/v1', replicas: [{url: x}]}}]", "did you mean 'base_url'"),
         ("- a list", "the top level must be a mapping"),
         ("models: [", "not valid YAML"),
         ("key: !!python/object/apply:os.system [echo]", "not valid YAML"),
@@ -69,6 +75,50 @@ def test_mistakes_are_named(tmp_path: Path, text: str | bytes, message: str) -> 
         _load(tmp_path, text)
     assert "umekomi.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [
+        "{base_url: 'https://user:hush-9@host/v1'}",
+        "{base_url: 'https://host/v1?key=hush-9'}",
+        "{base_url: 'https://host/v1', api_key_env: sk-hush-9}",
+        "{base_url: 'https://host/v1', api_key: hush-9}",
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(tmp_path: Path, remote: str) -> None:
+    with pytest.raises(ConfigError, match=r"api_key_env|base_url") as caught:
+        _load(tmp_path, f"models: [{{name: a, remote: {remote}}}]")
+    assert "hush-9" not in str(caught.value)
+
+
+def test_models_that_run_elsewhere_and_in_llama_cpp(tmp_path: Path) -> None:
+    settings = _load(
+        tmp_path,
+        """
+        models:
+          - name: chat
+            source: /models/chat.gguf
+            kind: chat
+            llama: {ctx_size: 8192, n_gpu_layers: -1, parallel: 4, flash_attn: on}
+            fallbacks: [gpt]
+          - name: embed
+            remote:
+              base_url: http://127.0.0.1:8080/v1/
+              api_key_env: UPSTREAM_KEY
+              replicas: [{base_url: "http://127.0.0.1:8081/v1"}]
+            keep_alive_s: null
+            pinned: true
+          - {name: big, aliases: [gpt], remote: {base_url: "https://api.example.com/v1"}}
+        """,
+    )
+    chat, embed, _ = settings.models
+    assert chat.llama is not None
+    assert chat.llama.flash_attn == "on", "YAML reads a bare 'on' as true"
+    assert chat.keep_alive_s == 900
+    assert embed.remote is not None
+    assert embed.remote.base_url == "http://127.0.0.1:8080/v1"
+    assert embed.keep_alive_s is None
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -95,6 +145,8 @@ def test_settings_cannot_be_changed_and_the_schema_lists_every_key() -> None:
     with pytest.raises(ValueError, match="frozen"):
         settings.threads = 3  # type: ignore[misc]
     schema = json.dumps(config.json_schema())
-    for section in (config.Settings, config.ModelSettings, config.Limits, config.ServerSettings):
+    sections = config.Section.__subclasses__()
+    assert len(sections) > 5
+    for section in sections:
         assert all(f'"{key}"' in schema for key in section.model_fields)
         assert all(field.description for field in section.model_fields.values())
