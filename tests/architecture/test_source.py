@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from kit.source import calls, dotted_name, modules
+from kit.source import calls, dotted_name, imported, modules
 
 ENVIRONMENT = {"os.environ", "os.environb", "os.getenv", "os.getenvb", "os.putenv", "os.unsetenv"}
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
@@ -16,17 +16,6 @@ MAX_POSITIONAL = 4
 
 MODULES = list(modules().items())
 every_module = pytest.mark.parametrize(("name", "tree"), MODULES, ids=[name for name, _ in MODULES])
-
-
-def imported(tree: ast.Module) -> set[str]:
-    """Dotted names of what a module imports, ``from os import environ`` as ``os.environ``."""
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
 
 
 @every_module

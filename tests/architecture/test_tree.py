@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from importlib.metadata import packages_distributions
 
 import pytest
 
-from kit.source import PACKAGE, ROOT, files
+from kit.source import PACKAGE, ROOT, files, imported, modules, strings
 
 # Written in parts, so that this file does not hold what it looks for. The first names hosts of package
 # registries, which the user's own configuration chooses; the second, places on the machines of developers.
@@ -35,3 +37,26 @@ def test_pins_are_names_and_versions_only() -> None:
     pins = [line for line in lines if not line.startswith("#")]
     assert not [line for line in pins if not re.fullmatch(r"[\w.-]+==[\w.!]+( ; .+)?", line)]
     assert "torch==2.13.0" in pins
+
+
+def base_dependencies() -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [re.split(r"[<>=!~\[ ]", requirement)[0] for requirement in project["dependencies"]]
+
+
+def test_every_base_dependency_is_defended() -> None:
+    page = (ROOT / "docs" / "design" / "001-dependencies.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([a-z][\w-]+) \|", page, flags=re.MULTILINE)
+    assert set(base_dependencies()) <= set(rows)
+
+
+def test_every_base_dependency_is_used() -> None:
+    names = {name.partition(".")[0] for tree in modules().values() for name in imported(tree) | strings(tree)}
+    provided = packages_distributions()
+    for dependency in base_dependencies():
+        packages = {package for package, homes in provided.items() if same(dependency, homes)}
+        assert packages & names, dependency
+
+
+def same(name: str, others: list[str]) -> bool:
+    return name.replace("_", "-") in {other.replace("_", "-").lower() for other in others}

@@ -33,6 +33,22 @@ def calls(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
             yield dotted_name(node.func), node
 
 
+def imported(tree: ast.Module) -> set[str]:
+    """Dotted names of what a module imports, ``from os import environ`` as ``os.environ``."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def strings(tree: ast.Module) -> set[str]:
+    """Every constant string of a module."""
+    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
 def dotted_name(node: ast.expr) -> str:
     """``a.b.c`` for a name or an attribute of names; what stands before a computed part is left out."""
     if isinstance(node, ast.Name):
