@@ -43,11 +43,18 @@ def configuration_page() -> str:
 
 
 def sections(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The top level, then each section under the key that holds it."""
+    """The top level, then each section under the key that holds it, with the sections inside it."""
+
+    def below(section: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        for name, key in section["properties"].items():
+            places = [key, key.get("items", {}), *key.get("anyOf", ())]
+            if reference := next((place["$ref"] for place in places if "$ref" in place), None):
+                inner = schema["$defs"][reference.rpartition("/")[2]]
+                yield name, inner
+                yield from below(inner)
+
     yield "Top level", schema
-    for name, key in schema["properties"].items():
-        if reference := key.get("$ref") or key.get("items", {}).get("$ref"):
-            yield name, schema["$defs"][reference.rpartition("/")[2]]
+    yield from below(schema)
 
 
 def keys(section: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
