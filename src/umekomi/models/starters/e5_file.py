@@ -84,7 +84,7 @@ class E5File:
         try:
             cursor = _Cursor(path, self._data)
             self.sizes, self.epsilon = _read_header(cursor)
-            self.vocabulary = _read_vocabulary(cursor)
+            self.vocabulary = _read_vocabulary(cursor, self.sizes)
             self._tensors = _read_directory(cursor)
         except BaseException:
             self._data.close()
@@ -174,10 +174,10 @@ def _read_header(cursor: _Cursor) -> tuple[E5Sizes, float]:
     return sizes, float(str(np.float32(epsilon)))
 
 
-def _read_vocabulary(cursor: _Cursor) -> E5Vocabulary:
+def _read_vocabulary(cursor: _Cursor, sizes: E5Sizes) -> E5Vocabulary:
     count, *special, blob_bytes = cursor.values("5iQ")
-    if not 0 < count < _MAX_SIZE:
-        raise cursor.fail(f"impossible number of vocabulary pieces: {count}")
+    if not 0 < count <= sizes.words:
+        raise cursor.fail(f"{count} vocabulary pieces, but {sizes.words} rows in the word table")
     if len(set(special)) != len(special) or not all(0 <= token < count for token in special):
         raise cursor.fail(f"special token ids {special} are not distinct ids of a vocabulary of {count}")
     offsets = cursor.array("<u4", count + 1)
