@@ -13,6 +13,7 @@ from typing import Self, get_args
 import numpy as np
 
 from umekomi.embedding.lanes import Lanes
+from umekomi.embedding.plan import Priority
 from umekomi.embedding.texts import check_texts
 from umekomi.embedding.vectors import check_dimensions, cut_dimensions
 from umekomi.engines.base import Encoder
@@ -74,6 +75,11 @@ class Embedder:
     @property
     def card(self) -> ModelCard:
         return self._encoder.card
+
+    @property
+    def ready(self) -> bool:
+        """Whether every lane runs; False for the moment in which a lost one is replaced, and once closed."""
+        return self._lanes.ready
 
     @property
     def queued_tokens(self) -> int:
@@ -147,9 +153,12 @@ class Embedder:
         check_texts(texts)
         return self._encoder.prepare(texts, prompt=self.card.prompt_for(role), truncation=truncation)
 
-    def submit(self, prepared: Sequence[Prepared]) -> Future[Vectors]:
-        """A future of the vectors for ``prepared``; ``cancel()`` drops what has not run yet."""
-        return self._lanes.submit(prepared)
+    def submit(self, prepared: Sequence[Prepared], *, priority: Priority | None = None) -> Future[Vectors]:
+        """A future of the vectors for ``prepared``; ``cancel()`` drops what has not run yet.
+
+        ``priority`` goes by the number of tokens where it is None: large work waits behind small.
+        """
+        return self._lanes.submit(prepared, priority=priority)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of the model's own token ids. Raises `InvalidInput` for an id out of range."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -9,10 +10,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from umekomi.embedding.plan import WaitingTexts
+from umekomi.embedding.plan import Priority, Queue, priority_of
 from umekomi.engines.base import Encoder
 from umekomi.errors import EngineError, UmekomiError, Unavailable
 from umekomi.types import Prepared, Vectors
+
+_log = logging.getLogger("umekomi.embedding")
 
 
 @dataclass(slots=True, eq=False)
@@ -37,40 +40,47 @@ class Lanes:
     """``encoder.lanes`` threads that take batches from one queue and run them.
 
     A cancelled submission's texts are dropped before a batch is formed. A failing batch fails the submissions in it
-    and no other. `close` lets running batches finish and fails what still waits.
+    and no other; a thread that is lost with it is replaced. `close` lets running batches finish and fails what
+    still waits.
     """
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self._waiting: WaitingTexts[_Text] = WaitingTexts()
+        self._waiting: Queue[_Text] = Queue()
         self._changed = threading.Condition()
         self._closed = False
-        self._threads = [
-            threading.Thread(target=self._work, name=f"umekomi-lane-{i}", daemon=True) for i in range(encoder.lanes)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: set[threading.Thread] = set()
+        for number in range(encoder.lanes):
+            self._start(f"umekomi-lane-{number}")
+
+    @property
+    def ready(self) -> bool:
+        """Whether every lane runs: False between the loss of a thread and its replacement, and once closed."""
+        with self._changed:
+            return not self._closed and len(self._threads) == self._encoder.lanes
 
     @property
     def queued_tokens(self) -> int:
         """Tokens waiting for a lane, not counting what runs."""
         return self._waiting.tokens
 
-    def submit(self, prepared: Sequence[Prepared]) -> Future[Vectors]:
+    def submit(self, prepared: Sequence[Prepared], *, priority: Priority | None = None) -> Future[Vectors]:
         """A future of the vectors for ``prepared``: float32 ``(len(prepared), dim)``, in order.
 
-        Raises `Unavailable` once the lanes are closed; the future raises `EngineError` where running failed.
+        ``priority`` goes by the number of tokens where it is None. Raises `Unavailable` once the lanes are closed;
+        the future raises `EngineError` where running failed.
         """
         dim = self._encoder.card.dim
         submission = _Submission(np.empty((len(prepared), dim), np.float32), missing=len(prepared))
         if not prepared:
             submission.future.set_result(submission.vectors)
             return submission.future
+        priority = priority or priority_of(sum(text.tokens for text in prepared))
         with self._changed:
             if self._closed:
                 raise Unavailable(f"{self._encoder.card.name} has been closed; open it again")
             for row, text in enumerate(prepared):
-                self._waiting.add(_Text(text, submission, row), text.tokens)
+                self._waiting.add(_Text(text, submission, row), text.tokens, priority)
             self._changed.notify_all()
         return submission.future
 
@@ -80,8 +90,9 @@ class Lanes:
                 return
             self._closed = True
             abandoned = {text.submission for text in self._drain()}
+            threads = list(self._threads)
             self._changed.notify_all()
-        for thread in self._threads:
+        for thread in threads:
             thread.join()
         for submission in abandoned:
             _fail(submission, Unavailable(f"{self._encoder.card.name} was closed before this text ran"))
@@ -92,10 +103,29 @@ class Lanes:
             drained.extend(batch)
         return drained
 
+    def _start(self, name: str) -> None:
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._threads.add(thread)
+        thread.start()
+
     def _work(self) -> None:
         while (batch := self._next_batch()) is not None:
-            if batch:
-                self._run(batch)
+            try:
+                if batch:
+                    self._run(batch)
+            except BaseException as error:  # whatever ended this thread ends neither its callers' wait nor the lane
+                self._replace(threading.current_thread(), batch, error)
+                return
+
+    def _replace(self, lost: threading.Thread, batch: list[_Text], error: BaseException) -> None:
+        _log.error("lane lost model=%s; starting it again", self._encoder.card.name, exc_info=error)
+        with self._changed:
+            self._threads.discard(lost)
+            if not self._closed:
+                self._start(lost.name)
+        failure = EngineError(f"the engine stopped while it ran this text: {error!r}")
+        for submission in {text.submission for text in batch}:
+            _fail(submission, failure)
 
     def _next_batch(self) -> list[_Text] | None:
         """The next texts whose callers still wait; None when closed."""

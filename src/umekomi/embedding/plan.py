@@ -1,7 +1,7 @@
-"""Which waiting texts run together: a token budget, equal lengths first, the oldest never left behind.
+"""Which waiting texts run together and when: a token budget, equal lengths first, nobody left behind.
 
 Padding is wasted work and a mask costs time, so a batch is built of texts of one length; only where too few of that
-length wait are near lengths let in.
+length wait are near lengths let in. Bulk work waits behind interactive work, but is never starved by it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 T = TypeVar("T")
+
+Priority: TypeAlias = Literal["interactive", "bulk"]
+"""Whether somebody waits for the vectors, or a machine indexes at leisure."""
+
+BULK_TOKENS = 4096
+"""Work of more tokens than this is bulk unless the caller says otherwise: half a second on two cores."""
+
+BULK_SHARE = 4
+"""While both kinds wait, every fourth batch is bulk's."""
 
 NEAR_LENGTHS = 8
 """Lengths within 1/8 of the oldest text's may share its batch: at most 12.5 % padding up or down."""
@@ -72,3 +81,36 @@ class WaitingTexts(Generic[T]):
             for near in (length - distance, length + distance):
                 if near in self._by_length:
                     yield near
+
+
+class Queue(Generic[T]):
+    """Waiting texts of both priorities. Not thread-safe: its owner holds a lock.
+
+    Interactive batches go first, but of every `BULK_SHARE` batches taken while bulk work waits, one is bulk's: under a
+    steady stream of queries bulk work keeps a known share, and a query waits for at most one bulk batch more.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[Priority, WaitingTexts[T]] = {"interactive": WaitingTexts(), "bulk": WaitingTexts()}
+        self._passed_over = 0
+
+    @property
+    def tokens(self) -> int:
+        return sum(waiting.tokens for waiting in self._waiting.values())
+
+    def add(self, item: T, length: int, priority: Priority) -> None:
+        self._waiting[priority].add(item, length)
+
+    def take(self, budget: int) -> list[T]:
+        """The texts of the next batch, as `WaitingTexts.take`; empty when none waits."""
+        bulk, interactive = self._waiting["bulk"], self._waiting["interactive"]
+        if bulk.tokens and (not interactive.tokens or self._passed_over >= BULK_SHARE - 1):
+            self._passed_over = 0
+            return bulk.take(budget)
+        self._passed_over += bool(bulk.tokens)
+        return interactive.take(budget)
+
+
+def priority_of(tokens: int) -> Priority:
+    """The priority of work whose caller named none, by its size in tokens."""
+    return "bulk" if tokens > BULK_TOKENS else "interactive"

@@ -31,6 +31,8 @@ class GatedEncoder(HashingEncoder):
         self.ran += texts
         if any("poison" in text for text in texts):
             raise RuntimeError("the runtime fell over")
+        if any("crash" in text for text in texts):
+            raise SystemExit("the thread is lost")
         vectors = super().run(batch)
         vectors[["nan" in text for text in texts]] = np.nan
         return vectors
@@ -61,6 +63,31 @@ def test_a_failing_batch_fails_its_own_submissions_only() -> None:
         with pytest.raises(EngineError, match="not finite"):
             embedder.embed(["nan"], role="raw")
         assert embedder.embed(["well"], role="raw").vectors.shape == (1, 16)
+
+
+def test_a_lost_lane_fails_its_own_batch_and_is_replaced() -> None:
+    encoder = GatedEncoder()
+    encoder.gate.set()
+    with Embedder(encoder) as embedder:
+        assert embedder.ready
+        for _ in range(3):
+            with pytest.raises(EngineError, match="the engine stopped"):
+                embedder.embed(["crash"], role="raw")
+            assert embedder.embed(["well"], role="raw").vectors.shape == (1, 16)
+        assert embedder.ready
+    assert not embedder.ready
+
+
+def test_a_query_does_not_wait_for_the_bulk_work_before_it() -> None:
+    encoder = GatedEncoder()
+    with Embedder(encoder) as embedder:
+        bulk = embedder.submit(embedder.prepare(["b" * 500] * 200, role="raw"))
+        encoder.started.wait(20)
+        query = embedder.submit(embedder.prepare(["query"], role="raw"))
+        encoder.gate.set()
+        query.result(20)
+        bulk.result(20)
+    assert encoder.ran.index("query") < 200 * 0.2
 
 
 def test_closing_fails_what_waits_and_lets_running_finish() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umekomi.embedding.plan import WaitingTexts
+from umekomi.embedding.plan import BULK_SHARE, Queue, WaitingTexts
 
 lengths = st.lists(st.integers(1, 600), max_size=200)
 budgets = st.integers(1, 2000)
@@ -46,3 +46,30 @@ def test_equal_lengths_fill_a_batch_before_near_ones() -> None:
     assert waiting.take(48) == ["near"]
     assert waiting.take(48) == ["far"]
     assert waiting.take(48) == []
+
+
+@given(st.integers(1, 12), st.integers(1, 12))
+def test_bulk_waits_behind_interactive_work_but_keeps_its_share(interactive: int, bulk: int) -> None:
+    queue: Queue[str] = Queue()
+    for _ in range(bulk):
+        queue.add("bulk", 100, "bulk")
+    for _ in range(interactive):
+        queue.add("interactive", 10, "interactive")
+    order = []
+    while batch := queue.take(budget=1):
+        order += batch
+    while_both_wait = order[: len(order) - order[::-1].index("interactive")]
+    assert order.count("bulk") == bulk
+    for start in range(0, len(while_both_wait) - BULK_SHARE + 1):
+        assert while_both_wait[start : start + BULK_SHARE].count("bulk") <= 1
+    assert while_both_wait.count("bulk") == min(bulk, (interactive - 1) // (BULK_SHARE - 1))
+
+
+def test_a_query_overtakes_bulk_work_that_came_before_it() -> None:
+    queue: Queue[str] = Queue()
+    for number in range(100):
+        queue.add(f"bulk {number}", 100, "bulk")
+    queue.take(budget=100)
+    queue.add("query", 10, "interactive")
+    assert queue.take(budget=100) == ["query"]
+    assert queue.tokens == 9900
