@@ -120,9 +120,9 @@ def _installed(entry: Entry, place: Place) -> Installed:
 
 def _scan(hub: Hub) -> Any:
     config.disable_hub_telemetry()
-    from huggingface_hub import scan_cache_dir
+    from huggingface_hub import constants, scan_cache_dir
 
-    return scan_cache_dir(hub.cache)
+    return scan_cache_dir(hub.cache or constants.HF_HUB_CACHE)
 
 
 def _cached_models(hub: Hub) -> Iterable[Installed]:
