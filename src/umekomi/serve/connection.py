@@ -25,7 +25,8 @@ class Connection(H11Protocol):
     """uvicorn's connection, with a time limit on headers, the error envelope, and a goodbye to big bodies."""
 
     _deadline: asyncio.TimerHandle | None = None
-    _lingering: bool = False
+    _lingering: bool = False  # the answer is out, but the request's body still comes
+    _refused: bool = False  # our side has ended; whatever still comes is thrown away
     _discarded: int = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -37,13 +38,17 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.transport.is_closing():
-            return
-        waits_for_headers = self.conn.their_state is h11.IDLE
-        if self._lingering:
+        if self._refused:
             self._discard(len(data))
-        elif not waits_for_headers:
+            return
+        super().data_received(data)
+        if self._refused or self.transport.is_closing():
+            return
+        if self._lingering and self.conn.their_state is h11.SEND_BODY:
+            self._discard(len(data))
+            return
+        self._lingering = False  # if it was, the body is over and the connection as good as new
+        if self.conn.their_state is not h11.IDLE:
             self._cancel_deadline()
         elif self._deadline is None and self.conn.trailing_data[0]:
             self._expect_headers()
@@ -51,9 +56,8 @@ class Connection(H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
-            self._lingering, self._discarded = True, 0
-            self._unset_keepalive_if_required()
-            self._start_deadline(LINGER_S, self.transport.close)
+            self._lingering = True
+            self._linger()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP request. Only too many header bytes have a status of their own."""
@@ -88,14 +92,18 @@ class Connection(H11Protocol):
         response = h11.Response(status_code=status, headers=headers, reason=STATUS_PHRASES[status])
         for event in (response, h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+        self.transport.write_eof()
+        self._refused = True
+        self._linger()
+
+    def _linger(self) -> None:
+        self._discarded = 0
+        self._unset_keepalive_if_required()
+        self._start_deadline(LINGER_S, self.transport.close)
 
     def _discard(self, size: int) -> None:
         self._discarded += size
-        if self.conn.their_state is not h11.SEND_BODY:  # the body is over: the connection is as good as new
-            self._lingering = False
-            self._cancel_deadline()
-        elif self._discarded > LINGER_BYTES:
+        if self._discarded > LINGER_BYTES:
             self.transport.close()
 
     def _start_deadline(self, seconds: float, act: Callable[[], None]) -> None:
