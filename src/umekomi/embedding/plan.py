@@ -87,7 +87,7 @@ class Queue(Generic[T]):
     """Waiting texts of both priorities. Not thread-safe: its owner holds a lock.
 
     Interactive batches go first, but of every `BULK_SHARE` batches taken while bulk work waits, one is bulk's:
-    under a steady stream of queries bulk work keeps a known share, and a query waits for one bulk batch more at most.
+    under steady queries bulk work keeps a known share, and a query waits for one bulk batch more at most.
     """
 
     def __init__(self) -> None:
