@@ -1,0 +1,101 @@
+"""`TextCutter`: texts to token ids and back, cut to the model's context at either end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from tokenizers import Encoding, Tokenizer
+
+from umekomi.errors import InputTooLong, InvalidInput
+from umekomi.types import Prepared, Truncation
+
+_PROBE = "a"  # tells where a tokenizer puts its special tokens
+
+
+class TextCutter:
+    """A tokenizer with the model's limit. Safe to use from several threads."""
+
+    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int) -> None:
+        self._tokenizer = tokenizer
+        self._limit = max_tokens
+        self._opening, self._closing = _special_tokens(tokenizer)
+
+    @property
+    def vocabulary(self) -> int:
+        """One more than the highest token id."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+
+    def prepare(self, texts: Sequence[str], *, prompt: str, truncation: Truncation) -> list[Prepared]:
+        """See `Encoder.prepare`."""
+        whole = [prompt + text for text in texts] if prompt else list(texts)
+        try:
+            encodings = self._tokenizer.encode_batch_fast(whole)
+        except (TypeError, UnicodeEncodeError):
+            raise _not_unicode(whole) from None
+        return [
+            self._prepare(encoding, text, prompt, truncation)
+            for encoding, text in zip(encodings, whole, strict=True)
+        ]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """See `Encoder.decode`."""
+        for token in ids:
+            if not 0 <= token < 1 << 32 or self._tokenizer.id_to_token(token) is None:
+                raise InvalidInput(
+                    f"token id {token} is not in the model's vocabulary of {self.vocabulary} tokens", param="input"
+                )
+        return self._tokenizer.decode(list(ids), skip_special_tokens=True)
+
+    def _prepare(self, encoding: Encoding, text: str, prompt: str, truncation: Truncation) -> Prepared:
+        ids = encoding.ids
+        total = len(ids)
+        if total > self._limit:
+            if truncation == "error":
+                raise InputTooLong(
+                    f"This model's maximum context length is {self._limit} tokens, however you requested "
+                    f"{total} tokens; shorten the input, or allow truncation",
+                    param="input",
+                )
+            kept = self._prompt_tokens(text, prompt) if truncation == "start" else 0
+            ids = self._cut(ids, kept_first=kept, at_start=truncation == "start")
+        return Prepared(np.array(ids, np.int32), total)
+
+    def _cut(self, ids: list[int], *, kept_first: int, at_start: bool) -> list[int]:
+        """``ids`` within the limit: special tokens stay, and of the rest its end, or its first and its end."""
+        opening, closing = self._opening, len(ids) - self._closing
+        room = max(0, self._limit - self._opening - self._closing)
+        kept_first = min(kept_first, room) if at_start else room
+        kept_last = room - kept_first
+        first = ids[: opening + kept_first]
+        last = ids[closing - kept_last : closing] if kept_last else []
+        return (first + last + ids[closing:])[: self._limit]
+
+    def _prompt_tokens(self, text: str, prompt: str) -> int:
+        """How many of the tokens after the opening ones lie in the prompt alone."""
+        if not prompt:
+            return 0
+        offsets = self._tokenizer.encode(text, add_special_tokens=False).offsets
+        return next((index for index, (_, end) in enumerate(offsets) if end > len(prompt)), len(offsets))
+
+
+def _special_tokens(tokenizer: Tokenizer) -> tuple[int, int]:
+    """How many special tokens the tokenizer puts before and after a text."""
+    bare = tokenizer.encode(_PROBE, add_special_tokens=False).ids
+    full = tokenizer.encode(_PROBE).ids
+    for opening in range(len(full) - len(bare) + 1):
+        if full[opening : opening + len(bare)] == bare:
+            return opening, len(full) - len(bare) - opening
+    return 0, 0
+
+
+def _not_unicode(texts: Sequence[str]) -> InvalidInput:
+    for index, text in enumerate(texts):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            return InvalidInput(
+                f"text {index} has a lone surrogate at position {error.start}; it was cut or decoded wrongly",
+                param="input",
+            )
+    return InvalidInput("the tokenizer takes strings only", param="input")
