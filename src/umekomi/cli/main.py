@@ -12,8 +12,10 @@ from umekomi import __version__
 from umekomi.cli.config import config_app
 from umekomi.cli.embed import embed
 from umekomi.cli.exit_codes import INTERRUPTED, exit_code
+from umekomi.cli.keys import keys_app
 from umekomi.cli.models import models_app
 from umekomi.cli.similarity import similarity
+from umekomi.cli.usage import usage
 from umekomi.errors import UmekomiError
 
 app = typer.Typer(
@@ -27,6 +29,8 @@ app.command()(embed)
 app.command()(similarity)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
+app.add_typer(keys_app, name="keys")
+app.command()(usage)
 
 
 def _print_version(wanted: bool) -> None:
