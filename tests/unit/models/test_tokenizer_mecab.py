@@ -104,7 +104,7 @@ def test_threads_get_the_same_ids(pairs: dict[str, Pair]) -> None:
 
 @pytest.mark.parametrize(
     ("version", "dictionary"),
-    [(None, "ipadic"), ("4.44.2", "ipadic"), ("4.45.0", "unidic_lite"), ("5.1", "unidic_lite")],
+    [(None, "ipadic"), ("4.45.2", "ipadic"), ("4.46.0", "unidic_lite"), ("5.1", "unidic_lite")],
 )
 def test_the_dictionary_of_models_that_name_none(
     tmp_path: Path, pairs: dict[str, Pair], version: str | None, dictionary: str

@@ -26,9 +26,9 @@ from umekomi.models.vocabularies.wordpiece import read_vocabulary
 
 _EXTRA: Final = "japanese"
 _DICTIONARIES: Final = ("unidic_lite", "ipadic")
-# transformers 4.45 changed the default dictionary (its pull request 33372). A model that was saved before it
+# transformers 4.46 changed the default dictionary (its pull request 33372). A model that was saved before it
 # and names none was trained with the old one.
-_DEFAULT_CHANGED_IN: Final = (4, 45)
+_DEFAULT_CHANGED_IN: Final = (4, 46)
 _NOT_SPACE: Final = re.compile(r"\S+")
 
 
