@@ -65,12 +65,12 @@ def list_(as_json: AsJson = False) -> None:
 @models_app.command()
 def show(name: Name, as_json: AsJson = False) -> None:
     """Show a model's card, fingerprint and files; fetched first where it is not here yet."""
-    from umekomi.models.inventory import model_files
+    from umekomi.models.inventory import bundle_files
     from umekomi.models.sources import open_model
 
     with _download_bar() as progress:
         bundle = open_model(name, notify=options.notify, progress=progress)
-    files = model_files(bundle.folder)
+    files = bundle_files(bundle)
     facts = _facts(bundle)
     if as_json:
         _print_json({**facts, "files": files})

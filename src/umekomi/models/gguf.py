@@ -107,11 +107,17 @@ def _skip_array(file: BinaryIO) -> None:
         raise EOFError
     if kind == _STRING:
         for _ in range(count):
-            file.seek(_unpack(file, "Q"), 1)
+            _skip(file, _unpack(file, "Q"))
     elif kind in _SCALARS:
-        file.seek(struct.calcsize("<" + _SCALARS[kind]) * count, 1)
+        _skip(file, struct.calcsize("<" + _SCALARS[kind]) * count)
     else:
         raise EOFError  # arrays of arrays are not written by anybody
+
+
+def _skip(file: BinaryIO, size: int) -> None:
+    if size > _MAX_ARRAY * 8:
+        raise EOFError
+    file.seek(size, 1)
 
 
 def _read_string(file: BinaryIO) -> str:

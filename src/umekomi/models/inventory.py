@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from umekomi import config
 from umekomi.errors import BrokenModel, StoreError, UnknownModel
+from umekomi.models.bundle import Bundle
 from umekomi.models.digests import sha256_of_file
 from umekomi.models.files import read_optional_object
 from umekomi.models.names import MAIN, nearest_names
@@ -92,8 +93,14 @@ def verify_model(
     return _verify_cached(model.folder, progress)
 
 
-def model_files(folder: Path) -> dict[str, int]:
-    """Size by path of the files of a model's folder."""
+def bundle_files(bundle: Bundle) -> dict[str, int]:
+    """Size by path of an opened model's files; a GGUF file is a whole model, whatever lies beside it."""
+    if bundle.card.format == "gguf":
+        return {path.name: path.stat().st_size for path in bundle.weights}
+    return _files(bundle.folder)
+
+
+def _files(folder: Path) -> dict[str, int]:
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
@@ -138,7 +145,7 @@ def _cached_models(hub: Hub) -> Iterable[Installed]:
         raise StoreError(f"the hub's cache cannot be read: {error.filename}: {error.strerror}") from None
     for repository in repositories:
         for revision in repository.revisions if repository.repo_type == "model" else ():
-            files = model_files(revision.snapshot_path)
+            files = _files(revision.snapshot_path)
             if "config.json" not in files or not _is_usable(revision.snapshot_path, files):
                 continue
             suffix = "" if MAIN in revision.refs else f"@{revision.commit_hash}"

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from kit.hub import HubStandIn, serve_hub
 from kit.model_folders import edit_json, write_model
 from umekomi import config
-from umekomi.errors import SourceUnavailable, UnknownModel, UnsupportedModel
+from umekomi.errors import SourceUnavailable, StoreError, UnknownModel, UnsupportedModel
 from umekomi.models.sources import locate_model, open_model
 from umekomi.models.sources.hub import Hub
 from umekomi.models.store import Store
@@ -158,6 +158,37 @@ def test_a_hub_in_trouble_is_unavailable_not_unknown(
     hub.status = status
     with pytest.raises(SourceUnavailable, match=MODEL):
         open_model(MODEL, store=store, hub=client)
+
+
+def test_a_pull_keeps_what_is_there_where_the_hub_is_away(hub: HubStandIn, client: Hub, store: Store) -> None:
+    first = open_model(MODEL, store=store, hub=client)
+    hub.status = 503
+    said: list[str] = []
+    again = locate_model(MODEL, store=store, hub=client, refresh=True, notify=said.append)
+    assert again.origin.source == first.card.source
+    assert "could not be asked" in said[0]
+
+
+def test_a_cache_of_another_program_is_used_only_where_it_looks_whole(
+    hub: HubStandIn, client: Hub, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = open_model(MODEL, store=store, hub=client)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    said: list[str] = []
+    other = Store(store.home / "other")
+    assert open_model(MODEL, store=other, hub=client, notify=said.append).card == first.card
+    assert "another program" in said[0]
+    (first.folder / "modules.json").unlink()
+    with pytest.raises(SourceUnavailable):
+        open_model(MODEL, store=other, hub=client)
+
+
+def test_a_cache_that_cannot_be_written_is_a_store_error(
+    hub: HubStandIn, client: Hub, store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="file"):
+        open_model(MODEL, store=store, hub=Hub(endpoint=hub.url, cache=tmp_path / "file/cache"))
 
 
 def test_offline_without_a_copy_says_so(store: Store, tmp_path: Path) -> None:

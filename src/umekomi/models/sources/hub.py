@@ -22,6 +22,7 @@ from umekomi import __version__, config
 from umekomi.errors import SourceUnavailable, StoreError, UmekomiError, UnknownModel, UnsupportedModel
 from umekomi.models.architectures import BUILDABLE
 from umekomi.models.bundle import TOKENIZER_FILES
+from umekomi.models.catalog import find_entry
 from umekomi.models.files import read_optional_object
 from umekomi.models.layout import MODULES
 from umekomi.models.names import HubName
@@ -78,22 +79,23 @@ class Hub:
         Raises `SourceUnavailable` where the hub is needed and cannot be reached, `UnknownModel` for a repository or
         revision that is not there or needs a login, `StoreError` where the cache cannot be written.
         """
-        known = None if refresh or pickles else self._recall(name, store)
-        if known:
+        known = self._recall(name, store)
+        if known and not (refresh or pickles):
             return known
-        if config.hub_offline():
-            reason = SourceUnavailable(
-                f"{name.text} is not on this machine, and HF_HUB_OFFLINE forbids asking the hub"
-            )
-        else:
-            try:
-                return self._download(name, store, pickles=pickles, progress=progress)
-            except SourceUnavailable as error:
-                reason = error
-        left = None if pickles else self._recall(name, store) or self._find_foreign(name, notify)
-        if left is None:
-            raise reason
-        return left
+        try:
+            if config.hub_offline():
+                raise SourceUnavailable(f"{name.text}: HF_HUB_OFFLINE forbids asking the hub, and no copy is here")
+            return self._download(name, store, pickles=pickles, progress=progress)
+        except SourceUnavailable as error:
+            if known and not pickles:
+                notify(f"{name.text}: the hub could not be asked for a newer commit; {known.commit[:12]} is kept")
+                return known
+            if foreign := self._find_foreign(name, pickles=pickles):
+                notify(
+                    f"{name.text}: used as another program left it in the hub's cache; the hub could not be asked"
+                )
+                return foreign
+            raise error
 
     def _download(self, name: HubName, store: Store, *, pickles: bool, progress: Progress | None) -> Snapshot:
         config.disable_hub_telemetry()
@@ -165,21 +167,21 @@ class Hub:
             return None
         return Snapshot(folder, commit, pickled)
 
-    def _find_foreign(self, name: HubName, notify: Callable[[str], None]) -> Snapshot | None:
-        """What another program left in the cache, where it looks whole: weights, a tokenizer and modules.json.
+    def _find_foreign(self, name: HubName, *, pickles: bool) -> Snapshot | None:
+        """What another program left in the cache, where it looks whole: weights, a tokenizer, and the pooling.
 
-        A program that needs less may have left less, and without its listing nobody can tell what is missing; what
-        is in doubt is not used.
+        A program that needs less leaves less, and without a listing nobody can tell what is missing: what is
+        in doubt is not used.
         """
         folder = self._cached(name, name.revision)
-        if folder is None or not (folder / MODULES).is_file():
+        if folder is None or not ((folder / MODULES).is_file() or find_entry(name.hub_id)):
             return None
         present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-        architecture = str(read_optional_object(folder / "config.json").get("model_type"))
-        if not choose_weights(present, architecture) or present.isdisjoint(TOKENIZER_FILES):
+        weights = choose_weights(present, str(read_optional_object(folder / "config.json").get("model_type")))
+        pickled = choose_pickles(present, weights)
+        if present.isdisjoint(TOKENIZER_FILES) or not (pickled if pickles else weights or pickled):
             return None
-        notify(f"{name.text}: used from the hub's cache as another program left it; the hub could not be asked")
-        return Snapshot(folder, folder.name, pickled=False)
+        return Snapshot(folder, folder.name, bool(pickled))
 
 
 def choose_weights(files: Iterable[str], architecture: str) -> list[str]:
