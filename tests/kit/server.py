@@ -64,9 +64,13 @@ class LocalServer:
 
 @contextmanager
 def serving(
-    *models: ModelSettings, limits: Limits | None = None, open_model: OpenModel | None = None, drain_s: float = 10
+    *models: ModelSettings,
+    limits: Limits | None = None,
+    open_model: OpenModel | None = None,
+    drain_s: float = 10,
+    wait: bool = True,
 ) -> Iterator[LocalServer]:
-    """A running server, ready unless a model of the start failed; stopped as SIGTERM would."""
+    """A running server, stopped as SIGTERM would; ``wait`` for the models that it loads at start."""
     settings = Settings(models=models or (ModelSettings(name=MODEL),), limits=limits or Limits()).with_defaults()
     service = open_service(settings, open_model=open_model)
     listener = bind("127.0.0.1", 0)
@@ -76,10 +80,12 @@ def serving(
     url = url_of(listener)
     thread.start()
     try:
-        assert ready.wait(START_S), "the server did not become ready"
+        if wait:
+            assert ready.wait(START_S), "the server did not become ready"
         yield LocalServer(url, server, service)
     finally:
-        server.handle_exit(signal.SIGTERM, None)
+        if thread.is_alive():
+            server.handle_exit(signal.SIGTERM, None)
         thread.join(drain_s + 30)
         listener.close()
         assert not thread.is_alive(), "the server did not stop"

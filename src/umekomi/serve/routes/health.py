@@ -16,11 +16,15 @@ async def healthz(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """Send requests here. Not while the models of the start are loading, nor once the server was told to stop."""
+    """Send requests here. Not while the models of the start are loading, not while a lost inference thread is being
+    replaced, and not once the server was told to stop."""
     service = service_of(request)
     service.refuse_while_draining()
     if service.preloading:
         raise Unavailable("The server is loading its models.", retry_after_s=2)
+    for resident in service.residency.residents:
+        if resident.embedder is not None and not resident.embedder.ready:
+            raise Unavailable(f"The model `{resident.settings.name}` is recovering.", retry_after_s=2)
     return Response(b'{"status":"ready"}', media_type="application/json")
 
 
