@@ -14,6 +14,7 @@ from umekomi.cli.embed import embed
 from umekomi.cli.exit_codes import INTERRUPTED, exit_code
 from umekomi.cli.keys import keys_app
 from umekomi.cli.models import models_app
+from umekomi.cli.serve import serve
 from umekomi.cli.similarity import similarity
 from umekomi.cli.usage import usage
 from umekomi.errors import UmekomiError
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.command()(embed)
 app.command()(similarity)
+app.command()(serve)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
 app.add_typer(keys_app, name="keys")
