@@ -12,9 +12,9 @@ from umekomi import config
 from umekomi.errors import BrokenModel, StoreError, UnknownModel
 from umekomi.models.bundle import Bundle
 from umekomi.models.digests import sha256_of_file
-from umekomi.models.files import read_optional_object
 from umekomi.models.names import MAIN, nearest_names
-from umekomi.models.sources.hub import Hub, choose_weights, forget_snapshots
+from umekomi.models.sources.hub import Hub, forget_snapshots
+from umekomi.models.sources.hub_files import choose_weights, read_architecture
 from umekomi.models.starters import find_starter
 from umekomi.models.store import Entry, Store
 
@@ -161,10 +161,9 @@ def _cached_models(hub: Hub) -> Iterable[Installed]:
 
 def _is_usable(folder: Path, files: Iterable[str]) -> bool:
     try:
-        architecture = str(read_optional_object(folder / "config.json").get("model_type"))
+        return bool(choose_weights(files, read_architecture(folder)))
     except BrokenModel:
         return False
-    return bool(choose_weights(files, architecture))
 
 
 def _verify_cached(folder: Path, progress: Callable[[int], None]) -> Verification:

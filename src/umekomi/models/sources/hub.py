@@ -9,9 +9,8 @@ from __future__ import annotations
 import glob
 import json
 import os
-import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,30 +18,27 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from umekomi import __version__, config
-from umekomi.errors import SourceUnavailable, StoreError, UmekomiError, UnknownModel, UnsupportedModel
-from umekomi.models.architectures import BUILDABLE
+from umekomi.errors import SourceUnavailable, UmekomiError
 from umekomi.models.bundle import TOKENIZER_FILES
 from umekomi.models.catalog import find_entry
-from umekomi.models.files import read_optional_object
 from umekomi.models.layout import MODULES
 from umekomi.models.names import HubName
+from umekomi.models.sources.hub_errors import explain
+from umekomi.models.sources.hub_files import (
+    choose_all_weights,
+    choose_pickles,
+    choose_settings,
+    choose_weights,
+    read_architecture,
+)
 from umekomi.models.sources.progress import Progress
 from umekomi.models.store import Store
-from umekomi.models.weights import INDEX, ONNX, ONNX_DATA, SINGLE
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import ModelInfo
 
 _TIMEOUT_S = 10.0
 """For the questions to the hub; downloads have the client's own limits."""
-
-_SETTINGS = re.compile(
-    r"(config|config_sentence_transformers|sentence_[a-z-]+_config|modules|tokenizer_config|special_tokens_map"
-    r"|added_tokens|model\.safetensors\.index)\.json|README\.md|\d+_[A-Za-z]+/config\.json"
-)
-_MODULE_WEIGHTS = re.compile(r"\d+_[A-Za-z]+/model\.safetensors")
-_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
-_PICKLE = re.compile(r"(\d+_[A-Za-z]+/)?pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,35 +96,29 @@ class Hub:
     def _download(self, name: HubName, store: Store, *, pickles: bool, progress: Progress | None) -> Snapshot:
         config.disable_hub_telemetry()
         try:
-            info = self._api().model_info(
-                name.hub_id, revision=name.revision, files_metadata=True, timeout=_TIMEOUT_S
-            )
+            info = self._ask(name)
             sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
-            settings = [file for file in sizes if _SETTINGS.fullmatch(file) or file in TOKENIZER_FILES]
-            if "config.json" not in sizes:
-                raise UnsupportedModel(f"{name.text}: the repository has no config.json; is it an embedding model?")
-            self._get(name, name.revision, {file: sizes[file] for file in settings}, None)
-            folder = self._get(name, str(info.sha), {file: sizes[file] for file in settings}, None)
-            weights = choose_weights(sizes, str(read_optional_object(folder / "config.json").get("model_type")))
-            pickled = choose_pickles(sizes, weights)
-            weights += [file for file in sizes if _MODULE_WEIGHTS.fullmatch(file)]
-            if not weights and not pickled:
-                raise UnsupportedModel(f"{name.text}: the repository has no safetensors and no {ONNX}")
+            settings = choose_settings(sizes, name)
+            self._get(name, name.revision, settings, None)  # notes in the cache what the revision stands for now
+            folder = self._get(name, str(info.sha), settings, None)
+            weights, pickled = choose_all_weights(sizes, folder, name)
             wanted = [*weights, *pickled] if pickles else weights
             if wanted:
                 self._get(name, str(info.sha), {file: sizes[file] for file in wanted}, progress)
         except UmekomiError:
             raise
         except Exception as error:
-            raise _explain(error, name) from error
+            raise explain(error, name) from error
         snapshot = Snapshot(folder, str(info.sha), bool(pickled))
         _note(name, snapshot, [*settings, *weights], store)
         return snapshot
 
-    def _api(self) -> HfApi:
+    def _ask(self, name: HubName) -> ModelInfo:
+        """Commit and files of the revision, as the hub has them now."""
         from huggingface_hub import HfApi
 
-        return HfApi(endpoint=self.endpoint, library_name="umekomi", library_version=__version__)
+        api = HfApi(endpoint=self.endpoint, library_name="umekomi", library_version=__version__)
+        return api.model_info(name.hub_id, revision=name.revision, files_metadata=True, timeout=_TIMEOUT_S)
 
     def _get(self, name: HubName, revision: str, sizes: Mapping[str, int], progress: Progress | None) -> Path:
         """Folder of the snapshot, with exactly these files made sure of; the client resumes what was cut."""
@@ -177,32 +167,11 @@ class Hub:
         if folder is None or not ((folder / MODULES).is_file() or find_entry(name.hub_id)):
             return None
         present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-        weights = choose_weights(present, str(read_optional_object(folder / "config.json").get("model_type")))
+        weights = choose_weights(present, read_architecture(folder))
         pickled = choose_pickles(present, weights)
         if present.isdisjoint(TOKENIZER_FILES) or not (pickled if pickles else weights or pickled):
             return None
         return Snapshot(folder, folder.name, bool(pickled))
-
-
-def choose_weights(files: Iterable[str], architecture: str) -> list[str]:
-    """The files of a repository that `umekomi.models.weights.find_weights` will open; empty without any."""
-    names = set(files)
-    onnx = [file for file in (ONNX, ONNX_DATA) if file in names]
-    safetensors = (
-        [SINGLE] if SINGLE in names else sorted(n for n in names if INDEX in names and _SHARD.fullmatch(n))
-    )
-    if ONNX in names and (architecture not in BUILDABLE or not safetensors):
-        return onnx
-    return safetensors
-
-
-def choose_pickles(files: Iterable[str], weights: Iterable[str]) -> list[str]:
-    """Pickles of a repository for which it has no ``weights``, and of its modules that have no safetensors."""
-    names = set(files)
-    served = {file.rpartition("/")[0] for file in names if _MODULE_WEIGHTS.fullmatch(file)} | (
-        {""} if weights else set()
-    )
-    return sorted(file for file in names if _PICKLE.fullmatch(file) and file.rpartition("/")[0] not in served)
 
 
 def forget_snapshots(commit: str, store: Store) -> None:
@@ -244,38 +213,3 @@ def _note(name: HubName, snapshot: Snapshot, files: list[str], store: Store) -> 
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(content, file)
         Path(temporary).replace(path)
-
-
-def _explain(error: Exception, name: HubName) -> Exception:
-    """The hub client's error as ours; an error of another kind is returned as it is, for its traceback."""
-    from huggingface_hub import errors
-
-    if isinstance(error, errors.GatedRepoError):
-        return UnknownModel(
-            f"{name.hub_id} is gated: accept its terms on its page of the hub, then log in with 'hf auth login' or "
-            "set HF_TOKEN"
-        )
-    if isinstance(error, errors.RevisionNotFoundError):
-        return UnknownModel(
-            f"{name.hub_id} has no revision '{name.revision}'; leave out @{name.revision} for 'main'"
-        )
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return UnknownModel(
-            f"the hub has no model '{name.hub_id}', or it is private: check the spelling, or log in with "
-            "'hf auth login'"
-        )
-    # The client's HTTP library is httpx or httpx2 by its version; its errors are the first base of this class.
-    transport = errors.HfHubHTTPError.__mro__[1]
-    if isinstance(error, errors.HfHubHTTPError | errors.LocalEntryNotFoundError | ConnectionError | TimeoutError):
-        return SourceUnavailable(f"the hub could not be reached for {name.text}: {_brief(error)}")
-    if isinstance(error, transport):
-        return SourceUnavailable(f"the hub could not be reached for {name.text}: {_brief(error)}")
-    if isinstance(error, OSError):
-        return StoreError(f"the hub's cache cannot be written: {error.filename or ''}: {error.strerror or error}")
-    return error
-
-
-def _brief(error: Exception) -> str:
-    cause = error.__cause__ or error
-    text = " ".join(str(cause).split())
-    return f"{type(cause).__name__}: {text[:200]}"
