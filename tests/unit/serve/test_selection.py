@@ -1,0 +1,65 @@
+"""The command line over the configuration over the defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from umekomi.config import DEFAULT_MODEL, OPENAI_ALIASES, ModelSettings, ServerSettings, Settings
+from umekomi.errors import ConfigError
+from umekomi.serve.selection import select, served_name
+
+CONFIGURED = Settings(
+    models=(
+        ModelSettings(name="ours", source="hashing:32", role="query", aliases=("text-embedding-3-small",)),
+        ModelSettings(name="theirs", source="hashing:16"),
+    ),
+    server=ServerSettings(host="127.0.0.2", port=9000),
+    threads=3,
+)
+
+
+def test_without_anything_the_starter_is_served_under_openais_names() -> None:
+    (model,) = select(Settings(), []).models
+    assert (model.name, model.open_name, model.aliases) == (DEFAULT_MODEL, DEFAULT_MODEL, OPENAI_ALIASES)
+
+
+def test_the_configuration_stands_where_the_command_line_is_silent() -> None:
+    chosen = select(CONFIGURED, [])
+    assert [model.name for model in chosen.models] == ["ours", "theirs"]
+    assert chosen.models[0].aliases == (
+        "text-embedding-3-small",
+        "text-embedding-ada-002",
+        "text-embedding-3-large",
+    )
+    assert (chosen.server.host, chosen.server.port, chosen.threads) == ("127.0.0.2", 9000, 3)
+
+
+def test_the_command_line_wins() -> None:
+    chosen = select(CONFIGURED, ["theirs", "hashing:8"], port=0, precision="int8", threads=1)
+    assert [(model.name, model.open_name) for model in chosen.models] == [
+        ("theirs", "hashing:16"),
+        ("hashing:8", "hashing:8"),
+    ]
+    assert {model.precision for model in chosen.models} == {"int8"}
+    assert (chosen.server.host, chosen.server.port, chosen.threads) == ("127.0.0.2", 0, 1)
+    assert chosen.models[0].aliases == OPENAI_ALIASES  # the first is the default, and nobody claims them
+
+
+def test_names_that_clients_can_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "models" / "my-e5"
+    folder.mkdir(parents=True)
+    gguf = tmp_path / "small.Q4_1.gguf"
+    gguf.touch()
+    assert served_name(str(folder)) == served_name(f"{folder}/") == "my-e5"
+    assert served_name(str(gguf)) == "small.Q4_1"
+    assert served_name("intfloat/multilingual-e5-small@main") == "intfloat/multilingual-e5-small"
+    monkeypatch.chdir(folder)
+    assert served_name(".") == "my-e5"
+
+
+@pytest.mark.parametrize("names", [["hashing:8", "hashing:8"], ["ours", "text-embedding-3-small"], [""]])
+def test_names_that_clash_are_refused(names: list[str]) -> None:
+    with pytest.raises(ConfigError):
+        select(CONFIGURED, names)
