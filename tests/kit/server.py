@@ -38,14 +38,15 @@ class LocalServer:
     url: str
     server: Server
     service: Service
+    client: httpx.Client
 
     def post(self, body: object, **options: Any) -> httpx.Response:
         """``POST /v1/embeddings`` with ``body`` as JSON, or as it is where it is bytes."""
         sent = {"content": body} if isinstance(body, bytes) else {"json": body}
-        return httpx.post(f"{self.url}/v1/embeddings", timeout=60, **sent, **options)
+        return self.client.post("/v1/embeddings", **sent, **options)
 
     def get(self, path: str, **options: Any) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=60, **options)
+        return self.client.get(path, **options)
 
     def metric(self, name: str, **labels: str) -> float:
         """One figure of ``/metrics``; 0 where there is none."""
@@ -82,7 +83,8 @@ def serving(
     try:
         if wait:
             assert ready.wait(START_S), "the server did not become ready"
-        yield LocalServer(url, server, service)
+        with httpx.Client(base_url=url, timeout=60) as client:
+            yield LocalServer(url, server, service, client)
     finally:
         if thread.is_alive():
             server.handle_exit(signal.SIGTERM, None)
