@@ -21,7 +21,8 @@ def bind(host: str, port: int, *, allow_remote: bool = False) -> socket.socket:
             f"host {host} can be reached from other machines, and there are no keys yet: anyone could use the "
             "models. Keep to 127.0.0.1, or add --allow-remote where a firewall or proxy decides who gets in"
         )
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # TCP is named because asyncio sets TCP_NODELAY only where it sees it; else every answer waits 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)

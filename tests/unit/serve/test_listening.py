@@ -39,3 +39,11 @@ def test_a_port_in_use() -> None:
         port = first.getsockname()[1]
         with pytest.raises(ConfigError, match=f"port {port}: .*another program"):
             bind("127.0.0.1", port)
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    """asyncio looks at the protocol number before it sets TCP_NODELAY on what was accepted."""
+    with bind("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname(), timeout=5):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.proto == socket.IPPROTO_TCP
