@@ -86,6 +86,22 @@ def test_any_text_splits_as_transformers_splits_it(pairs: dict[str, Pair], name:
     pairs[name].check(text)
 
 
+def test_a_long_text_is_cut_where_it_changes_nothing(pairs: dict[str, Pair]) -> None:
+    for text in ("東京都に住む人は、社内のモデルを動かす。" * 1000, "埋め込み model " * 1000, "日本\n" * 3000):
+        pairs["unidic_lite"].check(text)
+
+
+@pytest.mark.parametrize(
+    ("part", "times"), [("a b ", 100_000), *((part, 50_000) for part in ("a", "1", "ア", "ｶﾞ", "😀", " ", "。"))]
+)
+def test_very_long_texts_neither_crash_mecab_nor_take_long(pairs: dict[str, Pair], part: str, times: int) -> None:
+    """Given whole, the first of these ends the process, and the time of others grows with their square."""
+    text = part * times + "\n東京"
+    encoding = pairs["unidic_lite"].ours.encode(text)
+    assert encoding.ids[-2] == VOCABULARY.index("東京")
+    assert encoding.offsets[-2] == (len(text) - 2, len(text))
+
+
 def test_offsets_point_into_the_text(pairs: dict[str, Pair]) -> None:
     text = "社内の ﾓﾃﾞﾙ を動かす"
     encoding = pairs["unidic_lite"].ours.encode(text, add_special_tokens=False)

@@ -31,6 +31,13 @@ _DICTIONARIES: Final = ("unidic_lite", "ipadic")
 _DEFAULT_CHANGED_IN: Final = (4, 46)
 _NOT_SPACE: Final = re.compile(r"\S+")
 
+_STRETCH: Final = 2048
+"""Characters that MeCab gets at once. On 400,000 it has crashed the process, and a run of 100,000 letters took
+12 s, as its time grows with the square of the run (fugashi 1.5.2, 2026-11)."""
+
+_ENDS: Final = ("\n", "。", " ")
+"""Where a longer text is best cut, best first: words on both sides come out as in the whole text."""
+
 
 def load_mecab(path: Path, settings: TokenizerSettings) -> Tokenizer:
     """The tokenizer of the vocabulary in ``path``; it cannot be saved or pickled, as a part of it is Python.
@@ -80,10 +87,11 @@ class MecabWords:
         self._lock = threading.Lock()
 
     def pre_tokenize(self, text: PreTokenizedString) -> None:
-        """Called by the tokenizer with each stretch of text between special tokens."""
-        text.split(self._split)
+        """Called by the tokenizer with what lies between two special tokens."""
+        text.split(_stretches)
+        text.split(self._words)
 
-    def _split(self, _: int, text: NormalizedString) -> list[NormalizedString]:
+    def _words(self, _: int, text: NormalizedString) -> list[NormalizedString]:
         content = text.normalized
         with self._lock:
             words = [word.surface for word in self._tagger(content)]
@@ -100,13 +108,33 @@ class MecabWords:
         bounds = [(0, len(word))] if self._keep_spaces else [m.span() for m in _NOT_SPACE.finditer(word)]
         parts: list[NormalizedString] = []
         for first, last in bounds:
-            part = text[start + first : start + last]
-            assert part is not None  # the bounds lie inside the text
+            part = _slice(text, start + first, start + last)
             surface = word[first:last]
             if self._lowercase and surface != surface.lower():
                 part.replace(surface, surface.lower())
             parts.append(part)
         return parts
+
+
+def _stretches(_: int, text: NormalizedString) -> list[NormalizedString]:
+    """The text in stretches of at most `_STRETCH` characters."""
+    content = text.normalized
+    stretches: list[NormalizedString] = []
+    start = 0
+    while start < len(content):
+        stop = start + _STRETCH
+        if stop < len(content):
+            ends = (content.rfind(end, start, stop) + 1 for end in _ENDS)
+            stop = next((end for end in ends if end > 0), stop)
+        stretches.append(_slice(text, start, stop))
+        start = stop
+    return stretches
+
+
+def _slice(text: NormalizedString, start: int, stop: int) -> NormalizedString:
+    part = text[start:stop]
+    assert part is not None  # the bounds lie inside the text
+    return part
 
 
 def _choice(settings: TokenizerSettings, name: str, default: str, supported: tuple[str, ...]) -> str:
