@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,13 +157,17 @@ class ServerProcess:
 
 @contextmanager
 def serve_process(
-    folder: Path, *arguments: str, ready: bool = True, seconds: float = 120
+    folder: Path,
+    *arguments: str,
+    ready: bool = True,
+    environment: Mapping[str, str] | None = None,
+    seconds: float = 120,
 ) -> Iterator[ServerProcess]:
     """The command with ``arguments`` on a free port; waits for its invitation, or only for its address."""
     log = folder / "serve.log"
     command = [sys.executable, "-m", "umekomi", "serve", "--port", "0", *arguments]
     with log.open("wb") as errors:
-        process = subprocess.Popen(command, stderr=errors, stdout=errors)
+        process = subprocess.Popen(command, stderr=errors, stdout=errors, env={**os.environ, **(environment or {})})
     pattern = re.compile(r"serving .* at (http://\S+)/v1" if ready else r"(http://\S+) is starting")
     try:
         deadline = time.monotonic() + seconds

@@ -233,6 +233,19 @@ def test_a_stopping_server_cuts_what_takes_too_long_and_says_so() -> None:
         encoder.gate.set()
 
 
+def test_stopping_does_not_wait_for_a_load() -> None:
+    opening = SlowOpening()
+    with (
+        ThreadPoolExecutor(1) as pool,
+        serving(ModelSettings(name=MODEL), open_model=opening, wait=False, drain_s=0.3) as server,
+    ):
+        waiting = pool.submit(server.post, ASK)
+        wait_until(lambda: server.service.in_flight == 1, what="the request")
+        drain(server)
+        assert waiting.result().status_code == 503
+    opening.gate.set()  # only now does the load end, and the server has stopped
+
+
 def test_stopping_waits_for_the_bytes_of_a_slow_reader() -> None:
     with serving() as server:
         texts = [f"text {index}" for index in range(2048)]

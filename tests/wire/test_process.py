@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -86,6 +87,23 @@ def test_stopping_while_a_request_runs_answers_it_first(tmp_path: Path) -> None:
     head, _, content = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200")
     assert len(json.loads(content)["data"]) == 500
+
+
+def test_stopping_while_a_model_loads(tmp_path: Path) -> None:
+    """The load does not end by itself: it asks a hub that takes the connection and never answers."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        silent.settimeout(60)
+        hub = {"HF_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}", "HF_HUB_OFFLINE": "0"}
+        with serve_process(tmp_path, "someone/some-model", ready=False, environment=hub) as server:
+            connection, _ = silent.accept()
+            with connection:
+                assert httpx.get(f"{server.url}/healthz").status_code == 200
+                assert httpx.get(f"{server.url}/readyz").status_code == 503
+                started = time.monotonic()
+                assert server.stop() == 0
+                assert time.monotonic() - started < 5
 
 
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:

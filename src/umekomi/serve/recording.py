@@ -95,7 +95,7 @@ class Recording:
             await error_response(error)(scope, receive, send)
 
     def _finish(self, scope: Scope, record: Record) -> None:
-        path = getattr(scope.get("route"), "path", _UNMATCHED)
+        path = getattr(scope.get("route"), "path_format", _UNMATCHED)
         method = scope["method"] if scope["method"] in _METHODS else "other"
         status = record.status or CLIENT_CLOSED_REQUEST
         metrics = self._service.metrics

@@ -202,8 +202,11 @@ async def _in_daemon_thread(open_model: Callable[[], Embedder]) -> Embedder:
             embedder = open_model()
         except BaseException as error:
             failure = error
-        with contextlib.suppress(RuntimeError):  # the loop has been closed: the process is ending
+        try:
             loop.call_soon_threadsafe(deliver, embedder, failure)
+        except RuntimeError:  # the loop has been closed: the server is gone
+            if embedder is not None:
+                embedder.close()
 
     threading.Thread(target=work, name=_LOAD_THREAD, daemon=True).start()
     return await outcome

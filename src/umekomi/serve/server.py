@@ -106,8 +106,9 @@ class Server(uvicorn.Server):
         try:
             await self._service.residency.preload()
         except UmekomiError as failure:
-            self.failure = failure
-            self.should_exit = True
+            if not self._service.draining:
+                self.failure = failure
+                self.should_exit = True
         else:
             self._service.preloading = False
             self._on_ready()
