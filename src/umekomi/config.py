@@ -81,11 +81,13 @@ class LlamaSettings(Section):
 
 
 class Replica(Section):
-    """A further server for a remote model; what it leaves out is as in the model's own `remote`."""
+    """A further server for a remote model. It gets no key but its own."""
 
     base_url: BaseUrl = Field(description="Address up to and including /v1.")
-    model: Name | None = Field(default=None, description="The model's name there.")
-    api_key_env: VariableName | None = Field(default=None, description="Environment variable with its key.")
+    model: Name | None = Field(default=None, description="The model's name there; else as on the first server.")
+    api_key_env: VariableName | None = Field(
+        default=None, description="Environment variable with its key; without one, no key is sent."
+    )
 
 
 class RemoteSettings(Section):

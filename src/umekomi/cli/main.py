@@ -12,6 +12,7 @@ from umekomi import __version__
 from umekomi.cli.config import config_app
 from umekomi.cli.embed import embed
 from umekomi.cli.exit_codes import INTERRUPTED, exit_code
+from umekomi.cli.import_ import import_app
 from umekomi.cli.keys import keys_app
 from umekomi.cli.models import models_app
 from umekomi.cli.serve import serve
@@ -33,6 +34,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
 app.add_typer(keys_app, name="keys")
 app.command()(usage)
+app.add_typer(import_app, name="import")
 
 
 def _print_version(wanted: bool) -> None:
