@@ -5,6 +5,7 @@ UmekomiError                    everything that umekomi raises on purpose
 │   ├── ConfigError             umekomi.yaml, an environment variable or a flag is wrong
 │   ├── InvalidInput            a text or a parameter is wrong
 │   │   └── InputTooLong        longer than the model's context under ``truncation="error"``, or than a limit
+│   ├── InvalidKey              no API key, or one that is wrong, expired or revoked
 │   ├── UnknownModel            no model of that name
 │   ├── UnsupportedModel        the model is there, but its kind, files or settings are not supported
 │   │   └── UnsupportedCapability   the model cannot do what was asked (chat on an embedding model)
@@ -46,6 +47,10 @@ class InvalidInput(UserError):
 
 class InputTooLong(InvalidInput):
     """A text has more tokens than a limit allows."""
+
+
+class InvalidKey(UserError):
+    """No API key where one is needed, or one that is wrong, expired or revoked. The message never repeats it."""
 
 
 class UnknownModel(UserError):
