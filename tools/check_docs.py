@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from command_line import commands, flags
+from command_line import commands, flags, subcommands
 from markdown import CodeBlock, Page
 from umekomi.config import Settings
 
@@ -84,8 +84,8 @@ def wrong_umekomi(words: list[str]) -> str | None:
     path: tuple[str, ...] = ()
     while words and (*path, words[0]) in commands():
         path, words = (*path, words[0]), words[1:]
-    if not path and words and words[0][0] not in "-[…":
-        return f"there is no command '{words[0]}'"
+    if subcommands(*path) and words and words[0][0] not in "-[…":
+        return f"there is no command '{' '.join((*path, words[0]))}'"
     used = [word.partition("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)]
     unknown = [flag for flag in used if flag not in flags(path)]
     return f"no flag {unknown[0]} in `{' '.join(('umekomi', *path))} --help`" if unknown else None
