@@ -55,7 +55,8 @@ def _open_transformer(bundle: Bundle, cutter: TextCutter, *, precision: Precisio
             f"{bundle.folder}: texts may have {bundle.card.max_tokens} tokens, but the position table "
             f"holds {blueprint.positions.longest}; lower max_seq_length in sentence_bert_config.json"
         )
-    return BuiltTransformer(Session(open_graph(bundle, blueprint, checkpoint, precision=precision)))
+    graph = open_graph(bundle, blueprint, checkpoint, precision=precision, samples=cutter.random_texts())
+    return BuiltTransformer(Session(graph))
 
 
 def _open_shipped(bundle: Bundle, *, precision: Precision) -> ShippedTransformer:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from umekomi.engines.onnx.build import IDS, LENGTHS, STATES
 from umekomi.engines.onnx.session import Session
+from umekomi.engines.onnx.signature import IDS, LENGTHS, STATES
 from umekomi.types import TokenIds
 
 

@@ -114,10 +114,12 @@ class Graph:
             scan_output_axes=[axis],
         )
 
-    def save(self, path: Path, *, inputs: Sequence[onnx.ValueInfoProto], output: onnx.ValueInfoProto) -> None:
-        """Write the graph to ``path``; the last value added under ``output``'s name is its result."""
+    def save(
+        self, path: Path, *, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
+    ) -> None:
+        """Write the graph to ``path``; ``outputs`` are named after values."""
         graph = helper.make_graph(
-            self._nodes, "encoder", list(inputs), [output], initializer=list(self._tensors.values())
+            self._nodes, "encoder", list(inputs), list(outputs), initializer=list(self._tensors.values())
         )
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(MICROSOFT, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="umekomi")

@@ -7,7 +7,8 @@ attention looks at texts one by one.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from umekomi.engines.onnx.masks import Mask, Masks
 
 _LONG_TOKENS = 1024
 """Texts over this length attend head by head: all heads of 8,192 tokens at once would take gigabytes."""
+
+_FLOORS: Mapping[Activation, float] = {"gelu": 0.1701, "gelu_tanh": 0.1701, "silu": 0.2785}
+"""How far under zero an activation can go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def _attention(writer: Writer, attention: Attention, masks: Masks, state: Value)
     graph, heads = writer.graph, attention.heads
     hidden = attention.out.in_features
     width = hidden // heads
-    weights = _scale_queries(_linear_weights(writer, attention.qkv), width)
+    weights = replace(_scale_queries(_linear_weights(writer, attention.qkv), width), after_norm=True)
     mixed = writer.arithmetic.linear(graph, state, weights)
     by_head = graph.op(
         "Transpose", graph.op("Reshape", mixed, masks.shape_with(3 * heads, width)), perm=[0, 2, 1, 3]
@@ -94,14 +98,14 @@ def _attention(writer: Writer, attention: Attention, masks: Masks, state: Value)
     mask = masks.mask(window=attention.window)
     seen = graph.choose(
         masks.longer_than(_LONG_TOKENS),
-        lambda: _attend_by_head(graph, mask, queries, keys, values),
-        lambda: _attend(graph, mask, queries, keys, values),
+        lambda: _attend_by_head(graph, queries, keys, values, mask=mask),
+        lambda: _attend(graph, queries, keys, values, mask=mask),
     )
     flat = graph.op("Reshape", graph.op("Transpose", seen, perm=[0, 2, 1, 3]), writer.shape(-1, hidden))
     return writer.arithmetic.linear(graph, flat, _linear_weights(writer, attention.out))
 
 
-def _attend(graph: Graph, mask: Mask, queries: Value, keys: Value, values: Value) -> Value:
+def _attend(graph: Graph, queries: Value, keys: Value, values: Value, *, mask: Mask) -> Value:
     """Softmax of queries by keys, times values; all ``(batch, heads, length, width)``. Queries come scaled."""
     scores = graph.op("FusedMatMul", queries, keys, domain=MICROSOFT, transB=1)
     shares = graph.choose(
@@ -112,13 +116,13 @@ def _attend(graph: Graph, mask: Mask, queries: Value, keys: Value, values: Value
     return graph.op("MatMul", shares, values)
 
 
-def _attend_by_head(graph: Graph, mask: Mask, queries: Value, keys: Value, values: Value) -> Value:
+def _attend_by_head(graph: Graph, queries: Value, keys: Value, values: Value, *, mask: Mask) -> Value:
     """As `_attend`, one head after another, so that one head's scores are in memory."""
     heads = graph.constant([1], np.int64)
 
     def attend_one(slices: list[Value]) -> Value:
         single = [graph.op("Unsqueeze", one, heads) for one in slices]
-        return graph.op("Squeeze", _attend(graph, mask, *single), heads)
+        return graph.op("Squeeze", _attend(graph, *single, mask=mask), heads)
 
     return graph.for_each(1, [queries, keys, values], attend_one)
 
@@ -132,13 +136,16 @@ def _rotate(graph: Graph, x: Value, cos: Value, sin: Value) -> Value:
 
 def _feed_forward(writer: Writer, feed_forward: FeedForward, state: Value) -> Value:
     graph, arithmetic = writer.graph, writer.arithmetic
-    inner = arithmetic.linear(graph, state, _linear_weights(writer, feed_forward.up))
+    up = replace(_linear_weights(writer, feed_forward.up), after_norm=True)
+    down = _linear_weights(writer, feed_forward.down)
+    inner = arithmetic.linear(graph, state, up)
     if feed_forward.gated:
         inner, gate = graph.ops("Split", inner, results=2, axis=-1, num_outputs=2)
         inner = graph.op("Mul", _activate(graph, feed_forward.activation, inner), gate)
     else:
         inner = _activate(graph, feed_forward.activation, inner)
-    return arithmetic.linear(graph, inner, _linear_weights(writer, feed_forward.down))
+        down = replace(down, floor=_FLOORS.get(feed_forward.activation))
+    return arithmetic.linear(graph, inner, down)
 
 
 def _activate(graph: Graph, activation: Activation, x: Value) -> Value:
@@ -179,4 +186,4 @@ def _scale_queries(weights: LinearWeights, width: int) -> LinearWeights:
     factor = np.ones(len(weights.matrix), np.float32)
     factor[:rows] = 1 / math.sqrt(width)
     bias = None if weights.bias is None else weights.bias * factor
-    return LinearWeights(weights.name, weights.matrix * factor[:, None], bias)
+    return replace(weights, matrix=weights.matrix * factor[:, None], bias=bias)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,14 +42,20 @@ class Session:
 
     def run(self, output: str, inputs: Mapping[str, NDArray[np.integer]]) -> NDArray[np.float32]:
         """The value of ``output``. Raises `EngineError`."""
+        return self.run_all([output], inputs)[0]
+
+    def run_all(
+        self, outputs: Sequence[str], inputs: Mapping[str, NDArray[np.integer]]
+    ) -> list[NDArray[np.float32]]:
+        """The values of ``outputs``. Raises `EngineError`."""
         session = self._session
         if session is None:
             raise EngineError("the model has been closed; open it again")
         try:
-            result: NDArray[np.float32] = session.run([output], dict(inputs))[0]
+            results: list[NDArray[np.float32]] = session.run(list(outputs), dict(inputs))
         except Exception as error:
             raise EngineError(f"inference failed: {_first_line(error)}") from error
-        return result
+        return results
 
     def close(self) -> None:
         """Give the weights back once no run uses them."""

@@ -8,9 +8,12 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from umekomi.errors import InputTooLong, InvalidInput
-from umekomi.types import Prepared, Truncation
+from umekomi.types import Prepared, TokenIds, Truncation
 
 _PROBE = "a"  # tells where a tokenizer puts its special tokens
+_SEED = 0
+_RANDOM_TEXTS = 4
+_RANDOM_TOKENS = 62
 
 
 class TextCutter:
@@ -20,6 +23,17 @@ class TextCutter:
         self._tokenizer = tokenizer
         self._limit = max_tokens
         self._opening, self._closing = _special_tokens(tokenizer)
+
+    def random_texts(self) -> list[TokenIds]:
+        """The same few texts of one length at every call: random tokens between the model's special ones."""
+        rng = np.random.default_rng(_SEED)
+        full = self._tokenizer.encode(_PROBE).ids
+        opening, closing = full[: self._opening], full[len(full) - self._closing :]
+        inner = min(_RANDOM_TOKENS, max(1, self._limit - len(opening) - len(closing)))
+        return [
+            np.array([*opening, *rng.integers(self.vocabulary, size=inner), *closing], np.int32)
+            for _ in range(_RANDOM_TEXTS)
+        ]
 
     @property
     def vocabulary(self) -> int:
