@@ -1,51 +1,58 @@
-"""The help of every `umekomi` command as plain text, asked of the command itself."""
+"""The help of every `umekomi` command as plain text. Run as a script, prints all of it as JSON."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from functools import cache
-from pathlib import Path
 
-COMMAND = Path(sys.executable).with_name("umekomi")
 PLAIN = {"TYPER_USE_RICH": "0", "COLUMNS": "80", "TERM": "dumb"}
-
-
-@cache
-def help_of(*path: str) -> str:
-    """What ``umekomi PATH… --help`` prints, without colours and boxes."""
-    done = subprocess.run(
-        [str(COMMAND), *path, "--help"],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | PLAIN,
-    )
-    return "\n".join(line.rstrip() for line in done.stdout.strip().splitlines())
-
-
-def subcommands(*path: str) -> list[str]:
-    """Names of the commands below ``umekomi PATH…``, in the order of its help."""
-    _, _, listed = help_of(*path).partition("\nCommands:\n")
-    return re.findall(r"^  (\S+)  ", listed, flags=re.MULTILINE)
+"""Neither colours nor boxes. Typer reads the first at its import, so the help is made in a process of its own."""
 
 
 @cache
 def commands() -> dict[tuple[str, ...], str]:
     """Help by path of every command: ``()`` is ``umekomi`` itself, ``("models", "pull")`` one of its leaves."""
-    found: dict[tuple[str, ...], str] = {}
+    done = subprocess.run(
+        [sys.executable, __file__], check=True, stdout=subprocess.PIPE, text=True, env=os.environ | PLAIN
+    )
+    return {tuple(path): text for path, text in json.loads(done.stdout)}
 
-    def visit(path: tuple[str, ...]) -> None:
-        found[path] = help_of(*path)
-        for name in subcommands(*path):
-            visit((*path, name))
 
-    visit(())
-    return found
+def subcommands(*path: str) -> list[str]:
+    """Names of the commands below ``umekomi PATH…``, in the order of its help."""
+    return listed(commands()[path])
 
 
 def flags(path: tuple[str, ...]) -> set[str]:
     """Flags that a command knows, such as ``--port`` and ``-k``."""
     return set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", commands()[path]))
+
+
+def listed(text: str) -> list[str]:
+    """The commands that a help text lists."""
+    return re.findall(r"^  (\S+)(?:  |$)", text.partition("\nCommands:\n")[2], flags=re.MULTILINE)
+
+
+def main() -> None:
+    from typer.testing import CliRunner
+
+    from umekomi.cli.main import app
+
+    found: list[tuple[tuple[str, ...], str]] = []
+
+    def visit(path: tuple[str, ...]) -> None:
+        shown = CliRunner().invoke(app, [*path, "--help"], prog_name="umekomi", catch_exceptions=False).stdout
+        found.append((path, "\n".join(line.rstrip() for line in shown.strip().splitlines())))
+        for name in listed(shown):
+            visit((*path, name))
+
+    visit(())
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
