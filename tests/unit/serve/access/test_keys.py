@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -164,6 +165,18 @@ def test_a_key_revoked_by_another_process_is_refused_at_once(path: Path) -> None
         code += "with KeyStore(Path(sys.argv[1])) as store: store.revoke('one')"
         subprocess.run([sys.executable, "-c", code, str(path)], check=True, timeout=60)
         assert server.authenticate(secret) is None
+
+
+def test_recognising_a_key_never_waits_for_a_writer(path: Path) -> None:
+    with KeyStore(path) as store:
+        secret = store.create("one").secret
+        writer = sqlite3.connect(path, isolation_level=None)
+        writer.execute("BEGIN EXCLUSIVE")
+        started = time.perf_counter()
+        assert store.authenticate(secret) is not None
+        assert time.perf_counter() - started < 1
+        writer.execute("ROLLBACK")
+        writer.close()
 
 
 def churn(path: Path, worker: int, rounds: int) -> None:
