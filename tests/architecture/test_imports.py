@@ -13,7 +13,6 @@ from kit.source import calls, is_within, modules
 HEAVY = {
     "accelerate",
     "datasets",
-    "fastapi",
     "httpx",
     "huggingface_hub",
     "onnx",
@@ -39,7 +38,6 @@ HOMES = {
     "torch": ("umekomi.train", "umekomi.engines.torch"),
     "transformers": ("umekomi.train", "umekomi.engines.torch"),
     "sentence_transformers": ("umekomi.train", "umekomi.engines.torch"),
-    "fastapi": ("umekomi.serve", "umekomi.cli.serve"),
     "starlette": ("umekomi.serve", "umekomi.cli.serve"),
     "uvicorn": ("umekomi.serve", "umekomi.cli.serve"),
     "onnx": ("umekomi.engines.onnx",),
