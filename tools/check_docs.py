@@ -86,7 +86,8 @@ def wrong_umekomi(words: list[str]) -> str | None:
         path, words = (*path, words[0]), words[1:]
     if subcommands(*path) and words and words[0][0] not in "-[…":
         return f"there is no command '{' '.join((*path, words[0]))}'"
-    used = [word.partition("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)]
+    own = words[: words.index("--")] if "--" in words else words  # what follows -- belongs to another program
+    used = [word.partition("=")[0] for word in own if re.match(r"--?[a-zA-Z]", word)]
     unknown = [flag for flag in used if flag not in flags(path)]
     return f"no flag {unknown[0]} in `{' '.join(('umekomi', *path))} --help`" if unknown else None
 
