@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize(
     ("file", "query", "green"),
-    [("fruits.csv", "green", {"kiwi", "lime", "apple"}), ("fruits.ja.csv", "緑の果物", {"キウイ", "ライム"})],
+    [("fruits.csv", "green", {"kiwi", "lime"}), ("fruits.ja.csv", "緑の果物", {"キウイ", "ライム"})],
 )
 def test_green_fruits_come_first(file: str, query: str, green: set[str], precision: str) -> None:
     result = subprocess.run(
