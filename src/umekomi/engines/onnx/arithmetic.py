@@ -75,7 +75,9 @@ class Int8:
             factors = _smoothing(self._largest[weights.name], floats)
             x = graph.op("Mul", x, graph.weight(f"{weights.name}.factors", 1 / factors))
             floats = floats * factors
-        quantized, row_scale, zero_point = _quantize_activations(graph, x, floor=weights.floor)
+        quantized, row_scale, zero_point = _quantize_activations(
+            graph, x, features=floats.shape[1], floor=weights.floor
+        )
         matrix, scale = _quantize_rows(floats)
         product = graph.op(
             "MatMulIntegerToFloat",
@@ -125,7 +127,9 @@ def _smoothing(largest: Matrix, matrix: Matrix) -> Matrix:
     return factors
 
 
-def _quantize_activations(graph: Graph, x: Value, *, floor: float | None) -> tuple[Value, Value, int]:
+def _quantize_activations(
+    graph: Graph, x: Value, *, features: int, floor: float | None
+) -> tuple[Value, Value, int]:
     """uint8 ``(tokens, features)``, float32 scales ``(tokens, 1)``, and the zero point."""
     least, steps, zero_point = _LEAST_SCALE, _STEPS, _MIDDLE
     if floor is not None:
@@ -134,9 +138,11 @@ def _quantize_activations(graph: Graph, x: Value, *, floor: float | None) -> tup
     largest = graph.op("ReduceMax", sizes, graph.constant([1], np.int64), keepdims=1)
     scale = graph.op("Mul", largest, graph.constant(1 / steps, np.float32))
     scale = graph.op("Max", scale, graph.constant(least, np.float32))
-    flat = graph.op("Squeeze", scale, graph.constant([1], np.int64))
-    zero_points = graph.op("Expand", graph.constant(zero_point, np.uint8), graph.op("Shape", flat))
-    return graph.op("QuantizeLinear", x, flat, zero_points, axis=0), scale, zero_point
+    zero_points = graph.once(
+        ("zero points", zero_point),
+        lambda: graph.op("Expand", graph.constant(zero_point, np.uint8), graph.op("Shape", scale)),
+    )
+    return graph.op("QuantizeLinear", x, scale, zero_points, axis=1, block_size=features), scale, zero_point
 
 
 def _quantize_rows(matrix: Matrix) -> tuple[NDArray[np.int8], Matrix]:

@@ -19,7 +19,7 @@ from umekomi.models.bundle import Bundle
 from umekomi.models.store import Store
 from umekomi.types import Precision, TokenIds
 
-BUILDER_VERSION = 2
+BUILDER_VERSION = 3
 """Raise it with every change to what the builder writes: graphs of other versions are not used."""
 
 _GRAPH_FILE = "graph.onnx"
@@ -71,7 +71,7 @@ def build_graph(
 ) -> None:
     """Write the graph and its weights into ``folder``. Tensors are read, converted and written one at a time.
 
-    ``samples`` are texts of one length, on which int8 measures how large each layer's inputs get.
+    ``samples`` are texts, on which int8 measures how large each layer's inputs get.
     """
     arithmetic: Arithmetic = Float32()
     if precision == "int8":
@@ -80,5 +80,5 @@ def build_graph(
         graph = Graph(weights)
         states = write_encoder(Writer(graph, checkpoint, arithmetic), blueprint, ids=IDS, lengths=LENGTHS)
         graph.name_result(states, STATES)
-    output = float_output(STATES, "batch", "length", blueprint.hidden)
+    output = float_output(STATES, "tokens", blueprint.hidden)
     graph.save(folder / _GRAPH_FILE, inputs=inputs(), outputs=[output])

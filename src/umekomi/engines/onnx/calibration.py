@@ -41,7 +41,7 @@ def largest_inputs(
 ) -> Mapping[str, Matrix]:
     """By name of each linear layer after a norm, the largest absolute value of its inputs, float32 ``(in,)``.
 
-    samples  texts to run, of one length
+    samples  texts to run
     scratch  folder for the fp32 graph, which is removed again
     """
     observer = _Observer()
@@ -54,7 +54,7 @@ def largest_inputs(
             path, inputs=inputs(), outputs=[float_output(value, "features") for value in observer.largest.values()]
         )
         session = Session(path)
-        batch = {IDS: np.stack(samples), LENGTHS: np.array([len(ids) for ids in samples], np.int32)}
+        batch = {IDS: np.concatenate(samples), LENGTHS: np.array([len(ids) for ids in samples], np.int32)}
         measured = session.run_all(list(observer.largest.values()), batch)
         session.close()
     return dict(zip(observer.largest, measured, strict=True))

@@ -66,6 +66,7 @@ class Graph:
         self._tensors: dict[str, onnx.TensorProto] = {}
         self._names = 0
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
+        self._written: dict[object, Value] = {}
 
     def op(self, kind: str, *inputs: Value, domain: str = "", **attributes: Any) -> Value:
         """The result of one operator that gives one."""
@@ -91,6 +92,12 @@ class Graph:
         """A large tensor kept in the file of weights."""
         self._tensors[name] = self._weights.append(name, array)
         return name
+
+    def once(self, key: object, write: Callable[[], Value]) -> Value:
+        """What ``write`` gave at its first call under ``key``. Not inside of a branch: its values end with it."""
+        if key not in self._written:
+            self._written[key] = write()
+        return self._written[key]
 
     def choose(self, condition: Value, then: Callable[[], Value], otherwise: Callable[[], Value]) -> Value:
         """One of two results; only the nodes of the branch taken run. ``condition`` is a single bool."""

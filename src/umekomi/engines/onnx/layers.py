@@ -1,7 +1,6 @@
 """The pieces of an encoder as nodes: embeddings, attention, feed-forward, norms.
 
-States are ``(tokens, hidden)`` throughout, the texts of a batch end to end, each padded to the longest; only
-attention looks at texts one by one.
+States are ``(tokens, hidden)``, the texts of a batch end to end; only attention looks at texts one by one.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from umekomi.engines.onnx.arithmetic import Arithmetic, LinearWeights
+from umekomi.engines.onnx.arithmetic import Arithmetic, LinearWeights, Matrix
+from umekomi.engines.onnx.batch import Batch, Mask
 from umekomi.engines.onnx.blueprint import Activation, Attention, Blueprint, FeedForward, Layer, Linear, Norm
 from umekomi.engines.onnx.checkpoint import Checkpoint
 from umekomi.engines.onnx.graph import MICROSOFT, Graph, Value
-from umekomi.engines.onnx.masks import Mask, Masks
 
 _LONG_TOKENS = 1024
 """Texts over this length attend head by head: all heads of 8,192 tokens at once would take gigabytes."""
@@ -33,80 +32,71 @@ class Writer:
     checkpoint: Checkpoint
     arithmetic: Arithmetic
 
-    def shape(self, *sizes: int) -> Value:
-        return self.graph.constant(sizes, np.int64)
-
 
 def write_encoder(writer: Writer, blueprint: Blueprint, *, ids: Value, lengths: Value) -> Value:
-    """Last hidden states, float32 ``(batch, length, hidden)``.
+    """Last hidden states, float32 ``(tokens, hidden)``.
 
-    ids      int32 ``(batch, length)``, padded at the end
-    lengths  int32 ``(batch,)``: tokens of each text
+    ids      int32 ``(tokens,)``: the texts end to end
+    lengths  int32 ``(texts,)``: tokens of each
     """
-    masks = Masks(writer.graph, ids=ids, lengths=lengths)
-    state = _embeddings(writer, blueprint, masks, ids)
+    batch = Batch(writer.graph, ids=ids, lengths=lengths)
+    state = _embeddings(writer, blueprint, batch, ids)
     for layer in blueprint.layers:
-        state = _layer(writer, layer, masks, state, pre_norm=blueprint.pre_norm)
-    if blueprint.final_norm is not None:
-        state = _norm(writer, blueprint.final_norm, state)
-    return masks.by_text(state, blueprint.hidden)
+        state = _layer(writer, layer, batch, state, pre_norm=blueprint.pre_norm)
+    return state if blueprint.final_norm is None else _norm(writer, blueprint.final_norm, state)
 
 
-def _embeddings(writer: Writer, blueprint: Blueprint, masks: Masks, ids: Value) -> Value:
+def _embeddings(writer: Writer, blueprint: Blueprint, batch: Batch, ids: Value) -> Value:
     """Words plus positions plus token type 0, normalised. The last two are one table, added up beforehand."""
-    graph, hidden = writer.graph, blueprint.hidden
-    words = writer.checkpoint.read(blueprint.words, (blueprint.vocabulary, hidden))
-    state = writer.arithmetic.rows(graph, graph.op("Reshape", ids, writer.shape(-1)), "words", words)
+    graph, checkpoint, hidden = writer.graph, writer.checkpoint, blueprint.hidden
+    words = checkpoint.read(blueprint.words, (blueprint.vocabulary, hidden))
+    state = writer.arithmetic.rows(graph, ids, "words", words)
     if blueprint.positions is not None:
-        table = writer.checkpoint.read(blueprint.positions.table, (blueprint.positions.rows, hidden))
+        table = checkpoint.read(blueprint.positions.table, (blueprint.positions.rows, hidden))
         if blueprint.token_types is not None:
-            table = table + writer.checkpoint.read(blueprint.token_types, (blueprint.token_type_rows, hidden))[0]
-        index = masks.positions(after_pad=blueprint.positions.after_pad)
-        rows = graph.op("Gather", graph.weight("positions", table), index)
-        state = graph.op("Add", masks.by_text(state, hidden), rows)
-        state = graph.op("Reshape", state, writer.shape(-1, hidden))
+            table = table + checkpoint.read(blueprint.token_types, (blueprint.token_type_rows, hidden))[0]
+        index = batch.positions(after_pad=blueprint.positions.after_pad)
+        state = graph.op("Add", state, graph.op("Gather", graph.weight("positions", table), index))
     return _norm(writer, blueprint.embedding_norm, state)
 
 
-def _layer(writer: Writer, layer: Layer, masks: Masks, state: Value, *, pre_norm: bool) -> Value:
+def _layer(writer: Writer, layer: Layer, batch: Batch, state: Value, *, pre_norm: bool) -> Value:
     graph = writer.graph
     if pre_norm:
         seen = state if layer.attention_norm is None else _norm(writer, layer.attention_norm, state)
-        state = graph.op("Add", state, _attention(writer, layer.attention, masks, seen))
+        state = graph.op("Add", state, _attention(writer, layer.attention, batch, seen))
         inner = _norm(writer, layer.feed_forward_norm, state)
         return graph.op("Add", state, _feed_forward(writer, layer.feed_forward, inner))
-    state = graph.op("Add", state, _attention(writer, layer.attention, masks, state))
+    state = graph.op("Add", state, _attention(writer, layer.attention, batch, state))
     if layer.attention_norm is not None:
         state = _norm(writer, layer.attention_norm, state)
     state = graph.op("Add", state, _feed_forward(writer, layer.feed_forward, state))
     return _norm(writer, layer.feed_forward_norm, state)
 
 
-def _attention(writer: Writer, attention: Attention, masks: Masks, state: Value) -> Value:
+def _attention(writer: Writer, attention: Attention, batch: Batch, state: Value) -> Value:
     graph, heads = writer.graph, attention.heads
-    hidden = attention.out.in_features
-    width = hidden // heads
-    weights = replace(_scale_queries(_linear_weights(writer, attention.qkv), width), after_norm=True)
-    mixed = writer.arithmetic.linear(graph, state, weights)
-    by_head = graph.op(
-        "Transpose", graph.op("Reshape", mixed, masks.shape_with(3 * heads, width)), perm=[0, 2, 1, 3]
-    )
-    queries, keys, values = graph.ops("Split", by_head, results=3, axis=1, num_outputs=3)
+    width = attention.out.in_features // heads
+    weights = _attention_weights(writer, attention)
+    mixed = writer.arithmetic.linear(graph, state, weights.qkv)
+    queries, keys, values = batch.to_grid(mixed, heads=heads, width=width, parts=3)
+    if weights.query_bias is not None:
+        bias = weights.query_bias.reshape(heads, 1, width)
+        queries = graph.op("Add", queries, graph.weight(f"{weights.qkv.name}.query_bias", bias))
     if attention.rotary_theta is not None:
-        cos, sin = masks.rotary(theta=attention.rotary_theta, width=width)
+        cos, sin = batch.rotary(theta=attention.rotary_theta, width=width)
         queries, keys = _rotate(graph, queries, cos, sin), _rotate(graph, keys, cos, sin)
-    mask = masks.mask(window=attention.window)
+    mask = batch.mask(window=attention.window)
     seen = graph.choose(
-        masks.longer_than(_LONG_TOKENS),
+        batch.longer_than(_LONG_TOKENS),
         lambda: _attend_by_head(graph, queries, keys, values, mask=mask),
         lambda: _attend(graph, queries, keys, values, mask=mask),
     )
-    flat = graph.op("Reshape", graph.op("Transpose", seen, perm=[0, 2, 1, 3]), writer.shape(-1, hidden))
-    return writer.arithmetic.linear(graph, flat, _linear_weights(writer, attention.out))
+    return writer.arithmetic.linear(graph, batch.from_grid(seen, heads=heads, width=width), weights.out)
 
 
 def _attend(graph: Graph, queries: Value, keys: Value, values: Value, *, mask: Mask) -> Value:
-    """Softmax of queries by keys, times values; all ``(batch, heads, length, width)``. Queries come scaled."""
+    """Softmax of queries by keys, times values; all ``(texts, heads, slots, width)``. Queries come scaled."""
     scores = graph.op("FusedMatMul", queries, keys, domain=MICROSOFT, transB=1)
     shares = graph.choose(
         mask.needed,
@@ -180,10 +170,34 @@ def _linear_weights(writer: Writer, linear: Linear) -> LinearWeights:
     )
 
 
-def _scale_queries(weights: LinearWeights, width: int) -> LinearWeights:
-    """The same layer with 1/√width in its query rows, which saves scaling the scores of every text."""
-    rows = len(weights.matrix) // 3
-    factor = np.ones(len(weights.matrix), np.float32)
-    factor[:rows] = 1 / math.sqrt(width)
-    bias = None if weights.bias is None else weights.bias * factor
-    return replace(weights, matrix=weights.matrix * factor[:, None], bias=bias)
+@dataclass(frozen=True, slots=True, eq=False)
+class _AttentionWeights:
+    """``query_bias`` is what of the bias of ``qkv`` is left to add to the queries alone, where it was taken out."""
+
+    qkv: LinearWeights
+    query_bias: Matrix | None
+    out: LinearWeights
+
+
+def _attention_weights(writer: Writer, attention: Attention) -> _AttentionWeights:
+    """Weights with 1/√width in the query rows, which saves scaling the scores of every text.
+
+    The bias of the keys adds the same to all scores of a query, which softmax takes out again; that of the values
+    comes out as it is, since shares add up to 1, and goes into the bias of ``out``. So only queries need theirs:
+    a third of the additions. Rotation comes in between, so that a rotary layer keeps its biases.
+    """
+    qkv, out = _linear_weights(writer, attention.qkv), _linear_weights(writer, attention.out)
+    hidden = attention.out.in_features
+    factors = np.ones((3, hidden), np.float32)
+    factors[0] = 1 / math.sqrt(hidden // attention.heads)
+    matrix = qkv.matrix * factors.reshape(-1, 1)
+    bias = None if qkv.bias is None else qkv.bias * factors.reshape(-1)
+    if bias is None or attention.rotary_theta is not None:
+        return _AttentionWeights(replace(qkv, matrix=matrix, bias=bias, after_norm=True), None, out)
+    query_bias, _, value_bias = bias.reshape(3, hidden)
+    moved = (out.matrix @ value_bias).astype(np.float32)
+    return _AttentionWeights(
+        replace(qkv, matrix=matrix, bias=None, after_norm=True),
+        query_bias,
+        replace(out, bias=moved if out.bias is None else out.bias + moved),
+    )

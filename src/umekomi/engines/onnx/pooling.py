@@ -42,9 +42,8 @@ class Head:
     normalize: bool
 
     def vectors(self, states: Sequence[States]) -> Vectors:
-        """Vectors for texts' states, in order: float32 ``(len(states), dim)``. Without any token: of zeros."""
-        pool = _POOLINGS[self.pooling]
-        vectors = np.stack([pool(one) if len(one) else np.zeros(one.shape[1], np.float32) for one in states])
+        """Vectors for texts' states, in order: float32 ``(len(states), dim)``. No text may be empty."""
+        vectors = np.stack([_POOLINGS[self.pooling](one) for one in states])
         for layer in self.dense:
             vectors = vectors @ layer.matrix.T
             if layer.bias is not None:

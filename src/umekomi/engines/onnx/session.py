@@ -26,8 +26,6 @@ class Session:
         options.inter_op_num_threads = 1
         # Further optimization would fuse Add and LayerNormalization into an operator that takes five times as long.
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        # Plans of memory by shape pay off for few shapes; texts have many.
-        options.enable_mem_pattern = False
         options.log_severity_level = _FATAL_ONLY
         try:
             self._session: ort.InferenceSession | None = ort.InferenceSession(

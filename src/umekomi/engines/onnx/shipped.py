@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from umekomi.engines.onnx.built import pad
+from umekomi.engines.onnx.pooling import States
 from umekomi.engines.onnx.session import Session
 from umekomi.errors import BrokenModel, UnsupportedModel
 from umekomi.types import TokenIds
@@ -40,13 +40,17 @@ class ShippedTransformer:
                     f"{path}: has an input {name} of type {kind}; known are {', '.join(_INPUTS)}, as integers"
                 )
 
-    def states(self, texts: Sequence[TokenIds]) -> NDArray[np.float32]:
-        ids, lengths = pad(texts, with_id=self._pad_id)
+    def states(self, texts: Sequence[TokenIds]) -> list[States]:
+        lengths = np.array([len(ids) for ids in texts])
+        ids = np.full((len(texts), lengths.max()), self._pad_id, np.int32)
+        for row, own in zip(ids, texts, strict=True):
+            row[: len(own)] = own
         real = np.arange(ids.shape[1]) < lengths[:, None]
         inputs = {
             name: _INPUTS[name](ids, real).astype(_TYPES[kind]) for name, kind in self._session.inputs.items()
         }
-        return self._session.run(self._output, inputs).astype(np.float32, copy=False)
+        states = self._session.run(self._output, inputs).astype(np.float32, copy=False)
+        return [own[:length] for own, length in zip(states, lengths, strict=True)]
 
     def close(self) -> None:
         self._session.close()

@@ -6,19 +6,19 @@ import onnx
 from onnx import TensorProto, helper
 
 IDS = "ids"
-"""int32 ``(batch, length)``, padded at the end."""
+"""int32 ``(tokens,)``: the texts end to end."""
 
 LENGTHS = "lengths"
-"""int32 ``(batch,)``: tokens of each text."""
+"""int32 ``(texts,)``: tokens of each text; none is 0."""
 
 STATES = "states"
-"""float32 ``(batch, length, hidden)``: the last hidden states."""
+"""float32 ``(tokens, hidden)``: the last hidden states."""
 
 
 def inputs() -> list[onnx.ValueInfoProto]:
     return [
-        helper.make_tensor_value_info(IDS, TensorProto.INT32, ["batch", "length"]),
-        helper.make_tensor_value_info(LENGTHS, TensorProto.INT32, ["batch"]),
+        helper.make_tensor_value_info(IDS, TensorProto.INT32, ["tokens"]),
+        helper.make_tensor_value_info(LENGTHS, TensorProto.INT32, ["texts"]),
     ]
 
 
