@@ -27,7 +27,12 @@ find_python() {
   return 2
 }
 
-if ! .venv/bin/python -m pip --version >/dev/null 2>&1 || ! is_new_enough .venv/bin/python; then
+# Environments that other tools made may lack pip; they are used all the same.
+has_pip() {
+  .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null 2>&1
+}
+
+if ! is_new_enough .venv/bin/python || ! has_pip; then
   python=$(find_python)
   echo "==> creating .venv with $("$python" -V)"
   # --clear: what is there is half an environment, or one whose Python is gone.
