@@ -120,8 +120,8 @@ def open_bundle(
 
 
 def open_gguf(path: Path, origin: Origin, *, digests: DigestCache) -> Bundle:
-    """The embedding model in one GGUF file. Raises `BrokenModel`, and `UnsupportedCapability` for a chat model."""
-    facts = read_gguf_card(path, name=origin.name)
+    """The model in one GGUF file, of any capability. Raises `BrokenModel` and `UnsupportedModel`."""
+    facts = read_gguf_card(path)
     digest = digests.sha256(path)
     card = ModelCard(
         name=origin.name,
@@ -135,6 +135,7 @@ def open_gguf(path: Path, origin: Origin, *, digests: DigestCache) -> Bundle:
         weights_digest=digest,
         tokenizer_digest=digest,
         prompts=MappingProxyType(dict(origin.entry.prompts) if origin.entry else {}),
+        capabilities=facts.capabilities,
         licence=facts.licence or origin.licence,
         notice=origin.notice,
     )

@@ -21,6 +21,9 @@ Pooling: TypeAlias = Literal["mean", "cls", "max", "mean_sqrt_len", "weightedmea
 
 Activation: TypeAlias = Literal["identity", "tanh", "relu", "gelu", "sigmoid"]
 
+Capability: TypeAlias = Literal["embedding", "chat", "rerank"]
+"""What a model can be asked for: vectors of texts, generated text, or scores of documents for a query."""
+
 Format: TypeAlias = Literal["safetensors", "onnx", "gguf", "hashing"]
 
 FINGERPRINT_LENGTH = 32
@@ -47,11 +50,12 @@ class ModelCard:
     architecture   config.json's model type (``bert``, ``xlm-roberta``, ``modernbert``, ``luke`` …)
     dim            length of a vector, after the dense layers
     max_tokens     longest text in tokens, special tokens included
-    pooling        how token vectors become one
+    pooling        how token vectors become one; without meaning for a model that makes no vectors
     normalize      whether vectors have unit length
     dense          linear layers between pooling and normalisation, in order
     prompts        text put before an input, by prompt name; ``query`` and ``document`` serve the roles
     precision      number format of the linear layers
+    capabilities   what the model can be asked for
     weights_digest, tokenizer_digest   sha256 over the files' contents, hex
     licence        SPDX identifier where known
     languages      ISO 639-1 codes where known
@@ -71,6 +75,7 @@ class ModelCard:
     dense: tuple[DenseLayer, ...] = ()
     prompts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     precision: Precision = "fp32"
+    capabilities: tuple[Capability, ...] = ("embedding",)
     licence: str | None = None
     languages: tuple[str, ...] = ()
     notice: str | None = None

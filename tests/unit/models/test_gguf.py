@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from umekomi.errors import BrokenModel, UmekomiError, UnsupportedCapability, UnsupportedModel
+from umekomi.errors import BrokenModel, UmekomiError, UnsupportedModel
 from umekomi.models.sources import open_model
 from umekomi.models.store import Store
 
@@ -66,8 +66,11 @@ def test_a_card_is_read_from_the_header(path: Path, kind: int, pooling: str) -> 
 
 def test_a_chat_model_is_told_from_an_embedding_model(path: Path) -> None:
     path.write_bytes(header({key: value for key, value in EMBEDDING.items() if "pooling" not in key}))
-    with pytest.raises(UnsupportedCapability, match="makes no embeddings"):
-        opened(path)
+    assert opened(path).card.capabilities == ("chat",)
+    path.write_bytes(header(EMBEDDING))
+    assert opened(path).card.capabilities == ("embedding",)
+    path.write_bytes(header(EMBEDDING | {"bert.pooling_type": 4}))
+    assert opened(path).card.capabilities == ("rerank",)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +93,29 @@ def test_a_wrong_header_is_one_clear_error(path: Path, content: bytes, kind: typ
     path.write_bytes(content)
     with pytest.raises(kind, match=r"model\.gguf"):
         opened(path)
+
+
+def test_tensors_must_lie_within_the_file(path: Path) -> None:
+    def with_tensor(dimensions: int, shape: tuple[int, ...], kind: int, offset: int, *, data: int) -> bytes:
+        table = text("weights") + struct.pack(f"<I{len(shape)}QIQ", dimensions, *shape, kind, offset)
+        head = header(EMBEDDING)
+        whole = head[:8] + struct.pack("<Q", 1) + head[16:] + table
+        return whole + bytes(-len(whole) % 32 + data)
+
+    path.write_bytes(with_tensor(2, (32, 2), 0, 32, data=288))
+    assert opened(path).card.dim == 384
+    for broken in (
+        with_tensor(2, (32, 2), 0, 32, data=287),
+        with_tensor(2, (32, 2), 0, 2**63, data=288),
+        with_tensor(2, (2**62, 2), 0, 0, data=288),
+        with_tensor(2, (33, 1), 2, 0, data=288),
+        with_tensor(2, (0, 1), 0, 0, data=288),
+        with_tensor(9, (1,), 0, 0, data=288),
+        with_tensor(1, (9,), 0, 0, data=288)[:-300],
+    ):
+        path.write_bytes(broken)
+        with pytest.raises(BrokenModel, match=r"model\.gguf"):
+            opened(path)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
