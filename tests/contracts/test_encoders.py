@@ -15,10 +15,12 @@ from umekomi.engines.registry import open_encoder
 from umekomi.errors import InputTooLong, InvalidInput
 from umekomi.types import Precision
 
+CHAT_STARTER = "smollm2-135m-instruct"  # makes vectors too, once it is told how to pool
 STARTERS = ("multilingual-e5-small", "all-MiniLM-L6-v2")
 KINDS: list[tuple[str, Precision]] = [
     ("hashing:48", "fp32"),
     *((name, precision) for name in STARTERS for precision in ("fp32", "int8")),
+    ("gguf:mean", "fp32"),
 ]
 TEXTS = [
     "",
@@ -42,13 +44,18 @@ TEXTS = [
 )
 def encoder(request: pytest.FixtureRequest) -> Iterator[Encoder]:
     name, precision = request.param
+    options = None
     if name.startswith("hashing:"):
         bundle = hashing_bundle(name)
     else:
         from umekomi.models.sources import open_model
 
+        if name.startswith("gguf:"):
+            # One thread, because llama.cpp's wait for one another actively; a context that two cores get through.
+            options = {"pooling": name.removeprefix("gguf:"), "ctx_size": 40, "threads": 1}
+            name = CHAT_STARTER
         bundle = open_model(name)
-    opened = open_encoder(bundle, precision=precision, threads=2)
+    opened = open_encoder(bundle, precision=precision, threads=2, options=options)
     yield opened
     opened.close()
     opened.close()
@@ -75,9 +82,9 @@ def test_shapes_types_and_lengths(encoder: Encoder) -> None:
 def test_batch_padding_and_order_never_change_a_vector(encoder: Encoder, rows: list[int]) -> None:
     prepared = encoder.prepare(TEXTS)
     together = encoder.run([prepared[row] for row in rows])
-    for position, row in enumerate(rows):
-        alone = encoder.run([prepared[row]])[0]
-        np.testing.assert_allclose(together[position], alone, atol=_tolerance(encoder), rtol=0)
+    alone = {row: encoder.run([prepared[row]])[0] for row in set(rows)}
+    for vector, row in zip(together, rows, strict=True):
+        np.testing.assert_allclose(vector, alone[row], atol=_tolerance(encoder), rtol=0)
 
 
 def test_a_prompt_is_text_before_the_text(encoder: Encoder) -> None:
@@ -96,7 +103,8 @@ def test_truncation_cuts_the_right_end_and_says_so(encoder: Encoder) -> None:
         assert cut.tokens == limit
         assert cut.total_tokens > limit
     assert end.total_tokens == start.total_tokens
-    head, tail = encoder.decode(end.ids.tolist()[1:]), encoder.decode(start.ids.tolist()[1:])
+    first = 1 if encoder.card.format == "hashing" else 0  # its start of a text is no code point
+    head, tail = (encoder.decode(cut.ids.tolist()[first:]) for cut in (end, start))
     assert head.startswith("query: 0 1 2") or head.startswith("query : 0 1 2")
     assert tail.startswith("query: ") or tail.startswith("query :")
     assert tail.rstrip().endswith(words[-1])

@@ -1,9 +1,10 @@
-"""The contract between ``embedding`` and the runtimes."""
+"""The contract between the layers above and the runtimes: encoders, generators and rerankers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
 
 from umekomi.models.card import ModelCard
 from umekomi.types import Prepared, Truncation, Vectors
@@ -41,6 +42,119 @@ class Encoder(Protocol):
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of the model's own token ids, special tokens left out. Raises `InvalidInput` for an unknown id."""
+        ...
+
+    def close(self) -> None:
+        """Give back memory and threads; calling it twice is harmless."""
+        ...
+
+
+Body: TypeAlias = Mapping[str, Any]
+"""A request in OpenAI's shape, decoded from JSON. What is absent, null or unknown to the engine is left out."""
+
+Answer: TypeAlias = dict[str, Any]
+"""A whole answer, or one chunk of a streamed one, in OpenAI's shape and ready for JSON."""
+
+
+class Cancellation:
+    """Tells work in another thread to stop. One for each request; once cancelled, it stays so."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._calls: list[Callable[[], None]] = []
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """Stop the work; from any thread, and twice is harmless."""
+        with self._lock:
+            self._cancelled = True
+            calls, self._calls = self._calls, []
+        for call in calls:
+            call()
+
+    def on_cancel(self, call: Callable[[], None]) -> None:
+        """Have ``call`` run once at the cancellation, in its thread; at once where that has been."""
+        with self._lock:
+            if not self._cancelled:
+                self._calls.append(call)
+                return
+        call()
+
+
+class Chunks(Iterator[Answer], Protocol):
+    """The chunks of one streamed answer, in order. An error in mid-stream is raised by the next step."""
+
+    def close(self) -> None:
+        """Stop the generation; from any thread, and twice is harmless. The iteration then ends."""
+        ...
+
+
+class Generator(Protocol):
+    """Text from a conversation or a prompt. Synchronous; every method may be called from several threads at once.
+
+    `chat` takes ``messages`` and gives a ``chat.completion``, `complete` takes ``prompt`` (one text or several) and
+    gives a ``text_completion``; the streaming ones give chunks of the same. Both obey ``temperature``, ``top_p``,
+    ``top_k``, ``min_p``, ``max_tokens``, ``stop``, ``seed``, ``n``, ``presence_penalty``, ``frequency_penalty``,
+    ``repeat_penalty``, ``logit_bias``, ``logprobs`` and ``response_format``; `chat` also ``max_completion_tokens``,
+    ``top_logprobs``, ``tools``, ``tool_choice``, ``parallel_tool_calls`` and ``chat_template_kwargs``; streams
+    ``stream_options.include_usage``. Answers carry the card's name as ``model``.
+
+    All raise `InvalidInput` naming the parameter, `InputTooLong` for more tokens than `context_tokens`,
+    `EngineError`, and `concurrent.futures.CancelledError` from a whole answer that was cancelled.
+    """
+
+    card: ModelCard
+
+    parallel: int
+    """How many requests generate at once; more wait their turn in the order of their arrival."""
+
+    context_tokens: int
+    """Tokens of one request, prompt and answer together."""
+
+    def chat(self, body: Body, *, cancel: Cancellation | None = None) -> Answer:
+        """A ``chat.completion``: ``id``, ``object``, ``created``, ``model``, ``choices``, ``usage``."""
+        ...
+
+    def stream_chat(self, body: Body, *, cancel: Cancellation | None = None) -> Chunks:
+        """``chat.completion.chunk``s. Returns once the first one is there, so that a refusal is raised here."""
+        ...
+
+    def complete(self, body: Body, *, cancel: Cancellation | None = None) -> Answer:
+        """A ``text_completion``, with choices for every prompt in order, and usage over all of them."""
+        ...
+
+    def stream_complete(self, body: Body, *, cancel: Cancellation | None = None) -> Chunks:
+        """``text_completion`` chunks. Returns once the first one is there, so that a refusal is raised here."""
+        ...
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Token ids of ``text``, with ``special`` also those that the model puts around every text."""
+        ...
+
+    def detokenize(self, ids: Sequence[int]) -> str:
+        """Text of token ids, special tokens written out. Raises `InvalidInput` for an unknown id."""
+        ...
+
+    def close(self) -> None:
+        """Stop what runs and give back memory and threads; calling it twice is harmless."""
+        ...
+
+
+class Reranker(Protocol):
+    """Scores of documents for a query, by a model that reads both together."""
+
+    card: ModelCard
+
+    def score(self, query: str, documents: Sequence[str]) -> list[float]:
+        """A score for each document, in their order; higher is nearer, and the scale is the model's own.
+
+        Raises `InputTooLong` naming the index of a document that does not fit the context together with the query,
+        `InvalidInput` and `EngineError`.
+        """
         ...
 
     def close(self) -> None:

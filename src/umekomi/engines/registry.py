@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from umekomi.engines.base import Encoder
-from umekomi.errors import ConfigError, UnsupportedModel
+from umekomi.engines.base import Encoder, Generator, Reranker
+from umekomi.errors import ConfigError, UnsupportedCapability, UnsupportedModel
 from umekomi.models.bundle import Bundle
+from umekomi.models.card import Capability
 from umekomi.types import Precision
 
 ENGINES = {
     "onnx": "umekomi.engines.onnx:open_encoder",
     "hashing": "umekomi.engines.hashing:open_encoder",
+    "llama_cpp": "umekomi.engines.llama_cpp:open_encoder",
 }
-"""Engine name to ``module:function``. The function takes ``(bundle, *, precision, threads)``."""
+"""Encoders: engine name to ``module:function``. The function takes ``(bundle, *, precision, threads)``."""
 
-_FORMAT_ENGINES = {"safetensors": "onnx", "onnx": "onnx", "hashing": "hashing"}
+GENERATORS = {"llama_cpp": "umekomi.engines.llama_cpp:open_generator"}
+"""Engine name to ``module:function``. The function takes ``(bundle, *, threads)``."""
+
+RERANKERS = {"llama_cpp": "umekomi.engines.llama_cpp:open_reranker"}
+"""Engine name to ``module:function``. The function takes ``(bundle, *, threads)``."""
+
+_WITH_OPTIONS = {"llama_cpp"}
+"""Engines whose functions also take ``options``."""
+
+_FORMAT_ENGINES = {"safetensors": "onnx", "onnx": "onnx", "hashing": "hashing", "gguf": "llama_cpp"}
+
+_MAKES: Mapping[Capability, str] = {
+    "embedding": "makes embeddings",
+    "chat": "generates text",
+    "rerank": "scores documents for a query",
+}
 
 
 def open_encoder(
@@ -28,27 +46,79 @@ def open_encoder(
     precision: Precision = "fp32",
     threads: int | None = None,
     prompts: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Encoder:
-    """An open encoder for ``bundle``; the caller closes it. ``prompts`` replace the card's own, by role.
+    """An open encoder for ``bundle``; the caller closes it. ``prompts`` replace the card's own, by role;
+    ``options`` are the engine's own, such as the fields of ``llama_cpp.LlamaOptions``.
 
-    Raises `ConfigError` for an unknown engine, `UnsupportedModel` where none fits, and what the engine raises.
+    Raises `ConfigError` for an unknown engine or option, `UnsupportedCapability` for a model that makes no vectors
+    (a decoder makes them once ``options`` name a pooling), `UnsupportedModel` where no engine fits, and what the
+    engine raises.
     """
-    if engine == "auto":
-        engine = _engine_for(bundle)
-    if engine not in ENGINES:
-        raise ConfigError(f"unknown engine '{engine}'; known: auto, {', '.join(ENGINES)}")
+    if not (options or {}).get("pooling"):
+        _check_capability(
+            bundle, "embedding", remedy="; name a pooling (mean, cls or last) to take vectors from it"
+        )
     if prompts:
         bundle = replace(bundle, card=bundle.card.with_prompts(prompts))
-    module, _, function = ENGINES[engine].partition(":")
-    opener: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    opener = _find(ENGINES, bundle, engine, options)
     encoder: Encoder = opener(bundle, precision=precision, threads=threads)
     return encoder
+
+
+def open_generator(
+    bundle: Bundle,
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Generator:
+    """An open generator for ``bundle``; the caller closes it. Raises as `open_encoder` does."""
+    _check_capability(bundle, "chat")
+    generator: Generator = _find(GENERATORS, bundle, engine, options)(bundle, threads=threads)
+    return generator
+
+
+def open_reranker(
+    bundle: Bundle,
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Reranker:
+    """An open reranker for ``bundle``; the caller closes it. Raises as `open_encoder` does."""
+    _check_capability(bundle, "rerank")
+    reranker: Reranker = _find(RERANKERS, bundle, engine, options)(bundle, threads=threads)
+    return reranker
+
+
+def _check_capability(bundle: Bundle, wanted: Capability, *, remedy: str = "") -> None:
+    card = bundle.card
+    if wanted not in card.capabilities:
+        makes = " and ".join(_MAKES[capability] for capability in card.capabilities)
+        remedy = remedy if card.capabilities == ("chat",) else ""
+        raise UnsupportedCapability(f"{card.name}: this model {makes}; it has no {wanted} capability{remedy}")
+
+
+def _find(
+    table: Mapping[str, str], bundle: Bundle, engine: str, options: Mapping[str, Any] | None
+) -> Callable[..., Any]:
+    """The opener of the engine, with its options filled in."""
+    if engine == "auto":
+        engine = _engine_for(bundle)
+    if engine not in table:
+        raise ConfigError(f"unknown engine '{engine}'; known: auto, {', '.join(table)}")
+    module, _, function = table[engine].partition(":")
+    opener: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    if not options:
+        return opener
+    if engine not in _WITH_OPTIONS:
+        raise ConfigError(f"{bundle.card.name}: engine '{engine}' takes no options, and got {', '.join(options)}")
+    return functools.partial(opener, options=options)
 
 
 def _engine_for(bundle: Bundle) -> str:
     engine = _FORMAT_ENGINES.get(bundle.card.format)
     if engine is None:
-        raise UnsupportedModel(
-            f"{bundle.card.name}: no engine of this version makes embeddings from a {bundle.card.format} file"
-        )
+        raise UnsupportedModel(f"{bundle.card.name}: no engine of this version runs a {bundle.card.format} file")
     return engine

@@ -1,0 +1,163 @@
+"""`LlamaGenerator`: chat and text completion from a GGUF file."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from umekomi.engines.base import Answer, Body, Cancellation
+from umekomi.engines.llama_cpp.answers import ChatChoices, CompletionChoices, FormatWatch, Usage, envelope
+from umekomi.engines.llama_cpp.bodies import Plan, plan_chat, plan_completion
+from umekomi.engines.llama_cpp.options import Slots
+from umekomi.engines.llama_cpp.server import LlamaServer
+from umekomi.engines.llama_cpp.vocabulary import Vocabulary
+from umekomi.errors import InputTooLong
+from umekomi.models.card import ModelCard
+
+_STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One request of ours: where the engine answers it, in which parts, and what becomes of the choices."""
+
+    route: str
+    prompt_param: str
+    plan: Plan
+    choices: ChatChoices | CompletionChoices
+
+    def steps(self) -> list[tuple[int, int, dict[str, Any]]]:
+        """The engine's requests in order: number of the choice over all prompts and within its own, and body."""
+        pairs = [pair for requests in self.plan.requests for pair in enumerate(requests)]
+        return [(index, number, request) for index, (number, request) in enumerate(pairs)]
+
+
+class LlamaGenerator:
+    """See `umekomi.engines.base.Generator`."""
+
+    def __init__(self, server: LlamaServer, vocabulary: Vocabulary, card: ModelCard, slots: Slots) -> None:
+        self.card = card
+        self.parallel = slots.parallel
+        self.context_tokens = slots.tokens
+        self._server = server
+        self._vocabulary = vocabulary
+
+    def chat(self, body: Body, *, cancel: Cancellation | None = None) -> Answer:
+        return self._whole(_chat_job(body), cancel or Cancellation())
+
+    def stream_chat(self, body: Body, *, cancel: Cancellation | None = None) -> LlamaChunks:
+        return self._stream(_chat_job(body), body, cancel or Cancellation())
+
+    def complete(self, body: Body, *, cancel: Cancellation | None = None) -> Answer:
+        return self._whole(_completion_job(body), cancel or Cancellation())
+
+    def stream_complete(self, body: Body, *, cancel: Cancellation | None = None) -> LlamaChunks:
+        return self._stream(_completion_job(body), body, cancel or Cancellation())
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        return self._vocabulary.tokenize(text, special=special)
+
+    def detokenize(self, ids: Sequence[int]) -> str:
+        return self._vocabulary.detokenize(ids)
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _whole(self, job: _Job, cancel: Cancellation) -> Answer:
+        watch, usage = FormatWatch(job.plan.form), Usage()
+        first: dict[str, Any] = {}
+        choices: list[dict[str, Any]] = []
+        for index, number, request in job.steps():
+            with _naming(job.prompt_param):
+                whole = self._server.ask(job.route, request, cancel=cancel)
+            first = first or whole
+            usage.add(whole["usage"], choice=number)
+            choice = job.choices.convert(whole["choices"][0], index=index)
+            watch.see(choice, job.choices.text(choice))
+            choices.append(choice)
+        return {**self._envelope(first, first), "choices": choices, "usage": usage.as_dict()}
+
+    def _stream(self, job: _Job, body: Body, cancel: Cancellation) -> LlamaChunks:
+        return LlamaChunks(self._chunks(job, body, cancel), cancel)
+
+    def _chunks(self, job: _Job, body: Body, cancel: Cancellation) -> Generator[Answer]:
+        watch, usage = FormatWatch(job.plan.form), Usage()
+        first: dict[str, Any] = {}
+        for index, number, request in job.steps():
+            with _naming(job.prompt_param):
+                for event in self._server.listen(job.route, request | _STREAMED, cancel=cancel):
+                    first = first or event
+                    usage.add(event.get("usage") or {}, choice=number)
+                    for found in event["choices"]:
+                        choice = job.choices.convert(found, index=index)
+                        watch.see(choice, job.choices.text(choice))
+                        yield {**self._envelope(event, first), "choices": [choice]}
+        if (body.get("stream_options") or {}).get("include_usage"):
+            yield {**self._envelope(first, first), "choices": [], "usage": usage.as_dict()}
+
+    def _envelope(self, event: dict[str, Any], first: dict[str, Any]) -> Answer:
+        return envelope(event, model=self.card.name, first=first)
+
+
+class LlamaChunks:
+    """See `umekomi.engines.base.Chunks`. One thread iterates; any may close."""
+
+    def __init__(self, chunks: Generator[Answer], cancel: Cancellation) -> None:
+        """Waits for the first chunk, so that a refusal is raised here rather than in mid-stream."""
+        self._chunks = chunks
+        self._cancel = cancel
+        self._stepping = threading.Lock()
+        first = self._step()
+        self._ahead = [] if first is None else [first]
+
+    def __iter__(self) -> LlamaChunks:
+        return self
+
+    def __next__(self) -> Answer:
+        if self._ahead and not self._cancel.cancelled:
+            return self._ahead.pop()
+        if (chunk := self._step()) is None:
+            raise StopIteration
+        return chunk
+
+    def close(self) -> None:
+        self._cancel.cancel()
+        if self._stepping.acquire(blocking=False):  # else the thread inside is woken by the cancellation
+            try:
+                self._chunks.close()
+            finally:
+                self._stepping.release()
+
+    def _step(self) -> Answer | None:
+        """The next chunk; None at the end, and after a cancellation."""
+        with self._stepping:
+            if self._cancel.cancelled:
+                self._chunks.close()
+                return None
+            try:
+                return next(self._chunks, None)
+            except CancelledError:
+                return None
+
+
+@contextmanager
+def _naming(param: str) -> Iterator[None]:
+    """Name the parameter that is too long, which the engine does not know."""
+    try:
+        yield
+    except InputTooLong as error:
+        error.param = error.param or param
+        raise
+
+
+def _chat_job(body: Body) -> _Job:
+    return _Job("/v1/chat/completions", "messages", plan_chat(body), ChatChoices())
+
+
+def _completion_job(body: Body) -> _Job:
+    choices = CompletionChoices(top=body.get("logprobs") or 0)
+    return _Job("/v1/completions", "prompt", plan_completion(body), choices)
