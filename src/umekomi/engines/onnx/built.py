@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from umekomi.engines.onnx.pooling import States
-from umekomi.engines.onnx.session import Session
+from umekomi.engines.onnx.session import LARGE_TOKENS, Session
 from umekomi.engines.onnx.signature import IDS, LENGTHS, STATES
 from umekomi.types import TokenIds
 
@@ -20,7 +20,8 @@ class BuiltTransformer:
 
     def states(self, texts: Sequence[TokenIds]) -> list[States]:
         lengths = np.array([len(ids) for ids in texts], np.int32)
-        states = self._session.run(STATES, {IDS: np.concatenate(texts), LENGTHS: lengths})
+        inputs = {IDS: np.concatenate(texts), LENGTHS: lengths}
+        [states] = self._session.run([STATES], inputs, give_back=bool(lengths.max() > LARGE_TOKENS))
         return np.split(states, np.cumsum(lengths)[:-1])
 
     def close(self) -> None:

@@ -55,6 +55,6 @@ def largest_inputs(
         )
         session = Session(path)
         batch = {IDS: np.concatenate(samples), LENGTHS: np.array([len(ids) for ids in samples], np.int32)}
-        measured = session.run_all(list(observer.largest.values()), batch)
+        measured = session.run(list(observer.largest.values()), batch)
         session.close()
     return dict(zip(observer.largest, measured, strict=True))

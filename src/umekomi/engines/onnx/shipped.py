@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umekomi.engines.onnx.pooling import States
-from umekomi.engines.onnx.session import Session
+from umekomi.engines.onnx.session import LARGE_TOKENS, Session
 from umekomi.errors import BrokenModel, UnsupportedModel
 from umekomi.types import TokenIds
 
@@ -49,7 +49,8 @@ class ShippedTransformer:
         inputs = {
             name: _INPUTS[name](ids, real).astype(_TYPES[kind]) for name, kind in self._session.inputs.items()
         }
-        states = self._session.run(self._output, inputs).astype(np.float32, copy=False)
+        [states] = self._session.run([self._output], inputs, give_back=ids.shape[1] > LARGE_TOKENS)
+        states = states.astype(np.float32, copy=False)
         return [own[:length] for own, length in zip(states, lengths, strict=True)]
 
     def close(self) -> None:
