@@ -23,8 +23,9 @@ SHELLS = {"sh", "bash", "console"}
 
 
 def pages() -> list[Page]:
-    """The documents: Markdown files at the top, and everything under docs."""
-    return [Page(path) for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]]
+    """The documents: Markdown files at the top, and everything under docs and benchmarks."""
+    folders = (ROOT / "docs", ROOT / "benchmarks")
+    return [Page(path) for path in sorted([*ROOT.glob("*.md"), *(p for f in folders for p in f.rglob("*.md"))])]
 
 
 def broken_links(page: Page) -> Iterator[tuple[int, str]]:
