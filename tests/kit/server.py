@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from umekomi.config import Limits, ModelSettings, Settings
+from umekomi.config import KeySettings, Limits, ModelSettings, RequestLogSettings, Settings
 from umekomi.embedding.embedder import Embedder
 from umekomi.engines.hashing import HashingEncoder, hashing_bundle
 from umekomi.serve.listening import bind, url_of
@@ -71,10 +72,22 @@ def serving(
     open_model: OpenModel | None = None,
     drain_s: float = 10,
     wait: bool = True,
+    keys: Path | None = None,
+    request_log: RequestLogSettings | None = None,
+    capture_s: float | None = None,
 ) -> Iterator[LocalServer]:
-    """A running server, stopped as SIGTERM would; ``wait`` for the models that it loads at start."""
-    settings = Settings(models=models or (ModelSettings(name=MODEL),), limits=limits or Limits()).with_defaults()
-    service = open_service(settings, open_model=open_model)
+    """A running server, stopped as SIGTERM would; ``wait`` for the models that it loads at start.
+
+    ``keys`` is the database of keys and usage; else a new one, so that tests do not count into one another's.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="umekomi-")
+    settings = Settings(
+        models=models or (ModelSettings(name=MODEL),),
+        limits=limits or Limits(),
+        keys=KeySettings(file=keys or Path(folder.name, "server.sqlite")),
+        request_log=request_log or RequestLogSettings(),
+    ).with_defaults()
+    service = open_service(settings, open_model=open_model, capture_s=capture_s)
     listener = bind("127.0.0.1", 0)
     ready = threading.Event()
     server = Server(service, drain_s=drain_s, on_ready=ready.set)
@@ -92,6 +105,7 @@ def serving(
         thread.join(drain_s + 30)
         listener.close()
         assert not thread.is_alive(), "the server did not stop"
+        folder.cleanup()
 
 
 class GatedEncoder(HashingEncoder):

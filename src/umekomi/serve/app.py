@@ -55,7 +55,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            await app.state.service.residency.close()
+            await app.state.service.close()
 
 
 async def _on_error(request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, its time, its line in the log, its metrics, and the last net for errors."""
+"""What surrounds every request: its id, its key, its time, its lines in the logs, and the last net for errors."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from typing import cast
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from umekomi.errors import Unavailable
+from umekomi.serve.access.keys import Key
+from umekomi.serve.capture import Capture
+from umekomi.serve.request_log import Line
 from umekomi.serve.service import Service
 from umekomi.serve.status import CLIENT_CLOSED_REQUEST, error_response, status_of
 
@@ -23,21 +27,40 @@ _log = logging.getLogger("umekomi.serve")
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _POLLED = frozenset({"/healthz", "/readyz", "/metrics"})
+_OPEN = frozenset({"/healthz", "/readyz"})
+"""Paths that need no key, ever. Metrics do: they name the models and tell how busy they are."""
+
 _UNMATCHED = "unmatched"
 
 
 @dataclass(slots=True)
 class Record:
-    """One request as the log and the metrics see it. A route adds what it knows; never any text."""
+    """One request as the logs, the metrics and the usage see it. A route adds what it knows; never any text.
+
+    key        None where none is needed
+    facts      for the line in the log. ``model`` (a served model's own name), ``tokens``, ``output_tokens`` and
+               ``truncated`` reach the request log and, once there is a ``model``, the usage.
+    durations  milliseconds by stage
+    """
 
     id: str
     started: float = field(default_factory=time.perf_counter)
     status: int | None = None
+    key: Key | None = None
     facts: dict[str, int | str] = field(default_factory=dict)
+    durations: dict[str, float] = field(default_factory=dict)
 
     @property
     def elapsed_ms(self) -> float:
         return (time.perf_counter() - self.started) * 1000
+
+    @property
+    def model(self) -> str | None:
+        return str(self.facts["model"]) if "model" in self.facts else None
+
+    def number(self, fact: str) -> int:
+        """A fact that is a number; 0 where it is not known."""
+        return int(self.facts.get(fact, 0))
 
 
 def record_of(request: Request) -> Record:
@@ -64,20 +87,28 @@ class Recording:
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = record.id
                 headers["openai-processing-ms"] = str(round(record.elapsed_ms))
+                headers.update(self._service.gate.headers(record.key))
             await send(message)
+
+        answer: Send = send_recorded
+        log = self._service.request_log
+        capture = Capture() if log is not None and log.capturing else None
+        if capture is not None:
+            receive, answer = capture.of_request(receive), capture.of_answer(send_recorded)
 
         self._service.in_flight += 1
         self._service.metrics.in_flight.inc()
         try:
-            await self._answer(scope, receive, send_recorded, record)
+            await self._answer(scope, receive, answer, record)
         finally:
             self._service.in_flight -= 1
             self._service.metrics.in_flight.dec()
-            self._finish(scope, record)
+            self._finish(scope, record, capture)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, record: Record) -> None:
         """Run the request; whatever was raised and not answered yet becomes the envelope."""
         try:
+            self._let_in(scope, record)
             await self._app(scope, receive, send)
         except ClientDisconnect:
             record.status = CLIENT_CLOSED_REQUEST
@@ -94,19 +125,70 @@ class Recording:
                 raise
             await error_response(error)(scope, receive, send)
 
-    def _finish(self, scope: Scope, record: Record) -> None:
-        path = getattr(scope.get("route"), "path_format", _UNMATCHED)
+    def _let_in(self, scope: Scope, record: Record) -> None:
+        """Before anything else is looked at. Raises `InvalidKey`, or `Overloaded` at a key's limit."""
+        if scope["path"] not in _OPEN:
+            gate = self._service.gate
+            record.key = gate.identify(Headers(scope=scope).get("authorization"))
+            gate.admit(record.key)
+
+    def _finish(self, scope: Scope, record: Record, capture: Capture | None) -> None:
+        path = _path(scope)
         method = scope["method"] if scope["method"] in _METHODS else "other"
         status = record.status or CLIENT_CLOSED_REQUEST
         metrics = self._service.metrics
         metrics.requests.labels(path, method, str(status)).inc()
         metrics.seconds.labels(path).observe(record.elapsed_ms / 1000)
+        if record.model is not None:
+            self._count(record, record.model, failed=status >= 400)
+        if path not in _POLLED:
+            self._write_line(_line(scope, record, route=path, status=status), capture)
         level = logging.DEBUG if path in _POLLED else logging.INFO
         if _log.isEnabledFor(level):
             facts = "".join(f" {name}={value}" for name, value in record.facts.items())
+            if record.key is not None:
+                facts = f" key={record.key.prefix}{facts}"
             _log.log(
                 level, "%s %s status=%d ms=%.1f id=%s%s", method, path, status, record.elapsed_ms, record.id, facts
             )
+
+    def _count(self, record: Record, model: str, *, failed: bool) -> None:
+        self._service.gate.count(
+            record.key,
+            model=model,
+            input_tokens=record.number("tokens"),
+            output_tokens=record.number("output_tokens"),
+            failed=failed,
+        )
+
+    def _write_line(self, line: Line, capture: Capture | None) -> None:
+        if (log := self._service.request_log) is not None:
+            log.write(line, captured=capture.texts() if capture else None)
+
+
+def _line(scope: Scope, record: Record, *, route: str, status: int) -> Line:
+    return Line(
+        request_id=record.id,
+        route=route,
+        status=status,
+        duration_ms=round(record.elapsed_ms, 1),
+        key=record.key.prefix if record.key else None,
+        key_name=record.key.name if record.key else None,
+        model=record.model,
+        input_tokens=record.number("tokens"),
+        output_tokens=record.number("output_tokens"),
+        truncated=record.number("truncated"),
+        durations=record.durations,
+        client=scope["client"][0] if scope.get("client") else None,
+    )
+
+
+def _path(scope: Scope) -> str:
+    """The route's pattern, also of a request that was refused before it was routed."""
+    route = scope.get("route") or next(
+        (r for r in scope["app"].routes if r.matches(scope)[0] is not Match.NONE), None
+    )
+    return getattr(route, "path_format", _UNMATCHED)
 
 
 def log_failure(record: Record, error: Exception) -> None:

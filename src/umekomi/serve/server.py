@@ -34,13 +34,14 @@ def run(
     *,
     on_ready: Callable[[], None] = lambda: None,
     drain_s: float = DRAIN_S,
+    capture_s: float | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight and return. A second signal cuts it short.
 
     ``on_ready`` is called once the models of the start are loaded. Raises the first failure where none of them
-    could be.
+    could be. ``capture_s`` as for `open_service`.
     """
-    service = open_service(settings)
+    service = open_service(settings, capture_s=capture_s)
     server = Server(service, drain_s=drain_s, on_ready=on_ready)
     server.run(sockets=[listener])
     if server.failure is not None:

@@ -46,6 +46,7 @@ STATUSES: dict[type[errors.UmekomiError], Status] = {
     errors.ConfigError: _INTERNAL,
     errors.InvalidInput: Status(400, INVALID_REQUEST),
     errors.InputTooLong: Status(400, INVALID_REQUEST, "context_length_exceeded"),
+    errors.InvalidKey: Status(401, INVALID_REQUEST, "invalid_api_key"),
     errors.UnknownModel: Status(404, INVALID_REQUEST, "model_not_found"),
     errors.UnsupportedModel: Status(400, INVALID_REQUEST, "unsupported_model"),
     errors.UnsupportedCapability: Status(400, INVALID_REQUEST, "unsupported_capability"),

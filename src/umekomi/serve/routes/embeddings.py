@@ -32,15 +32,20 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Timing:
-    """Milliseconds by stage, in order, as the Server-Timing header shows them."""
+    """Milliseconds by stage, in order."""
 
-    stages: list[str] = field(default_factory=list)
+    stages: dict[str, float]
     mark: float = field(default_factory=time.perf_counter)
 
     def end(self, stage: str) -> None:
         now = time.perf_counter()
-        self.stages.append(f"{stage};dur={(now - self.mark) * 1000:.1f}")
+        self.stages[stage] = round((now - self.mark) * 1000, 1)
         self.mark = now
+
+    @property
+    def header(self) -> str:
+        """As the Server-Timing header shows them."""
+        return ", ".join(f"{stage};dur={spent_ms}" for stage, spent_ms in self.stages.items())
 
 
 async def create_embeddings(request: Request) -> Response:
@@ -55,18 +60,20 @@ async def _answer(request: Request, service: Service, body: bytes) -> Response:
         len(body) > INLINE_BYTES,
         lambda: parse_request(parse_json_object(body), max_inputs=service.settings.limits.max_inputs),
     )
-    resident = service.residency.resolve(asked.model)
-    facts = record_of(request).facts
+    record = record_of(request)
+    resident = service.resolve(asked.model, record.key)
+    facts = record.facts
     facts.update(model=resident.settings.name, inputs=asked.count)
     async with service.residency.lease(resident) as embedder:
         check_dimensions(asked.dimensions, embedder.card.dim)
-        timing = Timing()
+        timing = Timing(record.durations)
         prepared = await _prepare(asked, resident, embedder, service.settings.limits)
         timing.end("tokenise")
+        tokens = sum(text.tokens for text in prepared)
+        service.gate.spend(record.key, tokens)
         vectors = await _run(embedder, prepared, service.settings.limits)
         timing.end("run")
         fingerprint = embedder.card.fingerprint
-    tokens = sum(text.tokens for text in prepared)
     truncated = sum(text.truncated for text in prepared)
     facts.update(tokens=tokens, truncated=truncated)
     service.metrics.count_inputs(resident.settings.name, len(prepared), tokens=tokens, truncated=truncated)
@@ -75,7 +82,7 @@ async def _answer(request: Request, service: Service, body: bytes) -> Response:
     headers = {
         "x-umekomi-fingerprint": fingerprint,
         "x-umekomi-truncated": str(truncated),
-        "server-timing": ", ".join(timing.stages),
+        "server-timing": timing.header,
     }
     return Response(encoded, headers=headers, media_type="application/json")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from umekomi.errors import Unavailable
+from umekomi.errors import InvalidKey, Unavailable
 from umekomi.serve.metrics import CONTENT_TYPE
+from umekomi.serve.recording import record_of
 from umekomi.serve.service import service_of
 
 
@@ -29,4 +30,8 @@ async def readyz(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
+    """For whoever may use every model: the figures name them all."""
+    key = record_of(request).key
+    if key is not None and key.models is not None:
+        raise InvalidKey("Metrics name every model, and this key is for some; ask with a key without --models.")
     return Response(service_of(request).metrics.render(), headers={"content-type": CONTENT_TYPE})

@@ -1,4 +1,4 @@
-"""``GET /v1/models`` and ``GET /v1/models/{id}``: every name that a client may ask for, aliases included."""
+"""``GET /v1/models`` and ``GET /v1/models/{id}``: every name that the client may ask for, aliases included."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from umekomi.serve.recording import record_of
 from umekomi.serve.residency import Resident
 from umekomi.serve.service import service_of
 
@@ -16,7 +17,12 @@ OWNER = "umekomi"
 
 async def list_models(request: Request) -> Response:
     service = service_of(request)
-    data = [_entry(name, resident, service.created) for name, resident in service.residency.names.items()]
+    key = record_of(request).key
+    data = [
+        _entry(name, resident, service.created)
+        for name, resident in service.residency.names.items()
+        if key is None or key.allows(*resident.names)
+    ]
     return _json({"object": "list", "data": data})
 
 
@@ -24,7 +30,8 @@ async def retrieve_model(request: Request) -> Response:
     """One name; slashes in it need no escaping."""
     service = service_of(request)
     name = request.path_params["name"]
-    return _json(_entry(name, service.residency.resolve(name), service.created))
+    resident = service.resolve(name, record_of(request).key)
+    return _json(_entry(name, resident, service.created))
 
 
 def _entry(name: str, resident: Resident, created: int) -> dict[str, Any]:
