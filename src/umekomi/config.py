@@ -17,11 +17,19 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from umekomi.errors import ConfigError
+from umekomi.extras import is_installed
 from umekomi.types import Precision, Role, Truncation
 
 DEFAULT_MODEL = "multilingual-e5-small"
 OPENAI_ALIASES = ("text-embedding-ada-002", "text-embedding-3-small", "text-embedding-3-large")
 """Names that OpenAI clients ask for out of the box; aliases of the default model unless a model claims them."""
+
+DEFAULT_CHAT_MODEL = "smollm2-135m-instruct"
+OPENAI_CHAT_ALIASES = ("gpt-3.5-turbo", "gpt-4o-mini")
+"""The same for the default chat model."""
+
+CHAT_ENGINE = "xllamacpp"
+"""The package that runs chat models; the extra ``llm`` has it."""
 
 TokenVocabulary: TypeAlias = Literal["cl100k_base", "o200k_base", "model"]
 """Which vocabulary token-id inputs are in: OpenAI's (what clients send), or the model's own."""
@@ -197,7 +205,7 @@ class Settings(Section):
 
     models: tuple[ModelSettings, ...] = Field(
         default=(),
-        description="Served models; the first is the default. Without any, the starter model is served.",
+        description="Served models; of each kind, the first is the default. Without any, the starters are served.",
     )
     server: ServerSettings = Field(default_factory=ServerSettings, description="Where the server listens.")
     limits: Limits = Field(default_factory=Limits, description="What a single request may ask for.")
@@ -243,12 +251,29 @@ class Settings(Section):
         return self
 
     def with_defaults(self) -> Settings:
-        """These settings with the starter model where none is named, and OpenAI's names on the default model."""
-        models = self.models or (ModelSettings(name=DEFAULT_MODEL),)
+        """These settings with the starters where no model is named, and OpenAI's names on the default models.
+
+        The starter for chat is loaded at its first use, and left out where its engine is not installed. The default
+        chat model is the first whose ``kind`` says so; the default model for embeddings is the first other one.
+        """
+        starters = (ModelSettings(name=DEFAULT_MODEL), ModelSettings(name=DEFAULT_CHAT_MODEL, preload=False))
+        models = self.models or starters[: 2 if is_installed(CHAT_ENGINE) else 1]
         taken = {name for model in models for name in (model.name, *model.aliases)}
-        free = tuple(alias for alias in OPENAI_ALIASES if alias not in taken)
-        first = models[0].model_copy(update={"aliases": (*models[0].aliases, *free)})
-        return self.model_copy(update={"models": (first, *models[1:])})
+        embedding = next((model for model in models if not _chats(model) and model.kind != "rerank"), None)
+        chatting = next((model for model in models if _chats(model)), None)
+        free = {
+            model.name: tuple(alias for alias in aliases if alias not in taken)
+            for model, aliases in ((embedding, OPENAI_ALIASES), (chatting, OPENAI_CHAT_ALIASES))
+            if model is not None
+        }
+        named = (
+            model.model_copy(update={"aliases": (*model.aliases, *free.get(model.name, ()))}) for model in models
+        )
+        return self.model_copy(update={"models": tuple(named)})
+
+
+def _chats(model: ModelSettings) -> bool:
+    return model.kind == "chat" or (model.kind == "auto" and model.open_name == DEFAULT_CHAT_MODEL)
 
 
 def load_settings(path: Path | None = None) -> Settings:

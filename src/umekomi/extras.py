@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from types import ModuleType
 
 from umekomi.errors import MissingExtra
@@ -21,3 +22,8 @@ def require(module: str, *, extra: str) -> ModuleType:
         raise MissingExtra(
             f"this needs the Python package '{error.name}', which is not installed: pip install 'umekomi[{extra}]'"
         ) from None
+
+
+def is_installed(module: str) -> bool:
+    """Whether the top-level ``module`` could be imported; imports nothing."""
+    return importlib.util.find_spec(module) is not None

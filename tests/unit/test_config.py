@@ -18,10 +18,10 @@ def _load(tmp_path: Path, text: str | bytes) -> config.Settings:
     return load_settings(path)
 
 
-def test_without_a_file_the_starter_is_served_under_openai_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_file_the_starters_are_served_under_openai_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UMEKOMI_CONFIG", raising=False)
     settings = load_settings().with_defaults()
-    assert [model.name for model in settings.models] == ["multilingual-e5-small"]
+    assert [model.name for model in settings.models] == ["multilingual-e5-small", "smollm2-135m-instruct"]
     assert settings.models[0].aliases == OPENAI_ALIASES
     assert settings.server.host == "127.0.0.1"
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from umekomi import __version__
+from umekomi.cli.chat import chat
 from umekomi.cli.config import config_app
 from umekomi.cli.embed import embed
 from umekomi.cli.exit_codes import INTERRUPTED, exit_code
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command()(embed)
 app.command()(similarity)
 app.command()(serve)
+app.command()(chat)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
 app.add_typer(keys_app, name="keys")

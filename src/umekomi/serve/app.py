@@ -16,10 +16,13 @@ from starlette.routing import Route
 
 from umekomi.errors import UmekomiError
 from umekomi.serve.recording import Recording, log_failure, record_of
+from umekomi.serve.routes.chat import create_chat_completion, create_completion
 from umekomi.serve.routes.embeddings import create_embeddings
 from umekomi.serve.routes.health import healthz, metrics, readyz
 from umekomi.serve.routes.models import list_models, retrieve_model
 from umekomi.serve.routes.openapi import openapi
+from umekomi.serve.routes.rerank import rerank
+from umekomi.serve.routes.tokens import detokenize, tokenize
 from umekomi.serve.service import Service
 from umekomi.serve.status import error_response
 
@@ -32,6 +35,11 @@ def build_app(service: Service) -> Starlette:
     app = Starlette(
         routes=[
             Route("/v1/embeddings", create_embeddings, methods=["POST"]),
+            Route("/v1/chat/completions", create_chat_completion, methods=["POST"]),
+            Route("/v1/completions", create_completion, methods=["POST"]),
+            Route("/v1/rerank", rerank, methods=["POST"]),
+            Route("/v1/tokenize", tokenize, methods=["POST"]),
+            Route("/v1/detokenize", detokenize, methods=["POST"]),
             Route("/v1/models", list_models),
             Route("/v1/models/{name:path}", retrieve_model),
             Route("/healthz", healthz),

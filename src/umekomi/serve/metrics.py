@@ -36,6 +36,7 @@ class Metrics:
         self.truncated = Counter(
             "umekomi_truncated_inputs", "Inputs cut to fit the model's context.", ("model",), registry=registry
         )
+        self.generated = Counter("umekomi_generated_tokens", "Tokens generated.", ("model",), registry=registry)
         registry.register(_ResidencyCollector(residency))
         ProcessCollector(registry=registry)
 
@@ -44,6 +45,11 @@ class Metrics:
         self.inputs.labels(model).observe(inputs)
         self.tokens.labels(model).inc(tokens)
         self.truncated.labels(model).inc(truncated)
+
+    def count_generation(self, model: str, *, tokens: int, output_tokens: int) -> None:
+        """Count one answer's prompt and what was generated."""
+        self.tokens.labels(model).inc(tokens)
+        self.generated.labels(model).inc(output_tokens)
 
     def render(self) -> bytes:
         """All figures in Prometheus' text format."""

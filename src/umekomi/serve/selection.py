@@ -7,6 +7,7 @@ from pathlib import Path
 
 from umekomi.config import ModelSettings, Settings
 from umekomi.errors import ConfigError
+from umekomi.serve.opening import known_capability
 from umekomi.types import Precision
 
 
@@ -27,6 +28,7 @@ def select(
     """
     configured = {model.name: model for model in settings.models}
     models = tuple(configured.get(name) or _named(name) for name in names) or settings.models
+    models = tuple(_of_known_kind(model) for model in models)
     if precision is not None:
         models = tuple(model.model_copy(update={"precision": precision}) for model in models)
     _check_unique(models)
@@ -50,6 +52,12 @@ def _named(name: str) -> ModelSettings:
     if not name:
         raise ConfigError("a model's name is empty; give a folder, a hub id or a starter's name")
     return ModelSettings(name=served_name(name), source=name)
+
+
+def _of_known_kind(model: ModelSettings) -> ModelSettings:
+    """``model`` with its kind where that can be told without opening it, so that it gets its kind's aliases."""
+    kind = known_capability(model)
+    return model if kind is None or kind == model.kind else model.model_copy(update={"kind": kind})
 
 
 def _check_unique(models: Sequence[ModelSettings]) -> None:

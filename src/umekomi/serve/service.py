@@ -16,8 +16,9 @@ from umekomi.errors import StoreError, Unavailable
 from umekomi.serve.access.gate import Gate
 from umekomi.serve.access.keys import Key
 from umekomi.serve.metrics import Metrics
+from umekomi.serve.opening import open_served
 from umekomi.serve.request_log import RequestLog
-from umekomi.serve.residency import OpenModel, Residency, Resident, open_from_settings
+from umekomi.serve.residency import OpenModel, Residency, Resident
 
 _log = logging.getLogger("umekomi.serve")
 
@@ -74,7 +75,7 @@ def open_service(
     """
 
     def open_as_configured(model: ModelSettings) -> Embedder:
-        return open_from_settings(model, threads=settings.threads)
+        return cast(Embedder, open_served(model, threads=settings.threads))  # residency asks for a card and a close
 
     residency = Residency(settings.models, open_model=open_model or open_as_configured)
     gate = Gate.open(settings.keys.database)

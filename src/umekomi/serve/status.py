@@ -84,11 +84,17 @@ def status_of(error: BaseException) -> Status:
 def error_response(error: BaseException) -> Response:
     """The answer to a request that failed with ``error``."""
     status = status_of(error)
+    headers = _headers(error, status)
+    return Response(failure_envelope(error), status.status, headers=headers, media_type="application/json")
+
+
+def failure_envelope(error: BaseException) -> bytes:
+    """The envelope for ``error``, as an answer or in the middle of a stream."""
+    status = status_of(error)
     param = error.param if isinstance(error, errors.InvalidInput) else None
     if isinstance(error, errors.UnknownModel):
         param = "model"
-    body = envelope(_message(error, status), type=status.type, param=param, code=status.code)
-    return Response(body, status.status, headers=_headers(error, status), media_type="application/json")
+    return envelope(_message(error, status), type=status.type, param=param, code=status.code)
 
 
 def envelope(message: str, *, type: str, param: str | None = None, code: str | None = None) -> bytes:

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from umekomi.config import DEFAULT_MODEL, OPENAI_ALIASES, ModelSettings, ServerSettings, Settings
+from kit.gguf_files import gguf
+from umekomi.config import (
+    DEFAULT_CHAT_MODEL,
+    DEFAULT_MODEL,
+    OPENAI_ALIASES,
+    OPENAI_CHAT_ALIASES,
+    ModelSettings,
+    ServerSettings,
+    Settings,
+)
 from umekomi.errors import ConfigError
 from umekomi.serve.selection import select, served_name
 
@@ -20,9 +29,32 @@ CONFIGURED = Settings(
 )
 
 
-def test_without_anything_the_starter_is_served_under_openais_names() -> None:
-    (model,) = select(Settings(), []).models
-    assert (model.name, model.open_name, model.aliases) == (DEFAULT_MODEL, DEFAULT_MODEL, OPENAI_ALIASES)
+def test_without_anything_the_starters_are_served_under_openais_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    embedding, chat = select(Settings(), []).models
+    assert (embedding.name, embedding.open_name, embedding.aliases) == (
+        DEFAULT_MODEL,
+        DEFAULT_MODEL,
+        OPENAI_ALIASES,
+    )
+    assert (chat.name, chat.aliases) == (DEFAULT_CHAT_MODEL, OPENAI_CHAT_ALIASES)
+    assert (embedding.preload, chat.preload) == (True, False)
+    monkeypatch.setattr("umekomi.config.is_installed", lambda module: False)
+    (alone,) = select(Settings(), []).models
+    assert alone == embedding
+
+
+def test_each_kind_has_its_own_default(tmp_path: Path) -> None:
+    file = tmp_path / "talker.gguf"
+    file.write_bytes(
+        gguf({"general.architecture": "llama", "llama.embedding_length": 8, "llama.context_length": 16})
+    )
+    settings = Settings(models=(ModelSettings(name="ranker", kind="rerank"),))
+    talker, starter, ours = select(settings, [str(file), DEFAULT_CHAT_MODEL, "hashing:8"]).models
+    assert (talker.kind, talker.aliases) == ("chat", OPENAI_CHAT_ALIASES)
+    assert (starter.kind, starter.aliases) == ("chat", ())
+    assert (ours.kind, ours.aliases) == ("embedding", OPENAI_ALIASES)
+    (ranker,) = select(settings, []).models
+    assert ranker.aliases == ()
 
 
 def test_the_configuration_stands_where_the_command_line_is_silent() -> None:

@@ -15,6 +15,7 @@ from umekomi.config import Limits
 from umekomi.embedding.embedder import Embedder
 from umekomi.embedding.vectors import check_dimensions, cut_dimensions
 from umekomi.errors import Overloaded
+from umekomi.serve.capabilities import lease_embedder
 from umekomi.serve.disconnect import while_connected
 from umekomi.serve.recording import record_of
 from umekomi.serve.residency import Resident
@@ -64,14 +65,14 @@ async def _answer(request: Request, service: Service, body: bytes) -> Response:
     resident = service.resolve(asked.model, record.key)
     facts = record.facts
     facts.update(model=resident.settings.name, inputs=asked.count)
-    async with service.residency.lease(resident) as embedder:
+    async with lease_embedder(service, resident) as embedder:
         check_dimensions(asked.dimensions, embedder.card.dim)
         timing = Timing(record.durations)
         prepared = await _prepare(asked, resident, embedder, service.settings.limits)
         timing.end("tokenise")
         tokens = sum(text.tokens for text in prepared)
         service.gate.spend(record.key, tokens)
-        vectors = await _run(embedder, prepared, service.settings.limits)
+        vectors = await run_prepared(embedder, prepared, service.settings.limits)
         timing.end("run")
         fingerprint = embedder.card.fingerprint
     truncated = sum(text.truncated for text in prepared)
@@ -105,7 +106,7 @@ async def _prepare(
     )
 
 
-async def _run(embedder: Embedder, prepared: list[Prepared], limits: Limits) -> Vectors:
+async def run_prepared(embedder: Embedder, prepared: list[Prepared], limits: Limits) -> Vectors:
     """The vectors. Raises `Overloaded` at once where too much waits already; cancelling drops what has not run."""
     waiting = embedder.queued_tokens
     if waiting and waiting + sum(text.tokens for text in prepared) > limits.max_queued_tokens:

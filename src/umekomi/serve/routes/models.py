@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from umekomi.models.card import Capability
+from umekomi.serve.capabilities import capability_of
 from umekomi.serve.recording import record_of
 from umekomi.serve.residency import Resident
 from umekomi.serve.service import service_of
 
 OWNER = "umekomi"
 
+CAPABILITIES: Mapping[Capability, str] = {"embedding": "embeddings", "chat": "chat", "rerank": "rerank"}
+"""As the protocol names them, by a card's word."""
+
 
 async def list_models(request: Request) -> Response:
     service = service_of(request)
     key = record_of(request).key
-    data = [
-        _entry(name, resident, service.created)
+    allowed = {
+        name: resident
         for name, resident in service.residency.names.items()
         if key is None or key.allows(*resident.names)
+    }
+    data = [
+        _entry(name, resident, await capability_of(resident), service.created) for name, resident in allowed.items()
     ]
     return _json({"object": "list", "data": data})
 
@@ -31,10 +40,10 @@ async def retrieve_model(request: Request) -> Response:
     service = service_of(request)
     name = request.path_params["name"]
     resident = service.resolve(name, record_of(request).key)
-    return _json(_entry(name, resident, service.created))
+    return _json(_entry(name, resident, await capability_of(resident), service.created))
 
 
-def _entry(name: str, resident: Resident, created: int) -> dict[str, Any]:
+def _entry(name: str, resident: Resident, kind: Capability | None, created: int) -> dict[str, Any]:
     """OpenAI's four fields, and ours. What only a loaded model knows is null until then."""
     settings = resident.settings
     card = resident.embedder.card if resident.embedder is not None else None
@@ -44,7 +53,7 @@ def _entry(name: str, resident: Resident, created: int) -> dict[str, Any]:
         "created": created,
         "owned_by": OWNER,
         "alias_of": settings.name if name != settings.name else None,
-        "capabilities": ["embeddings"],
+        "capabilities": [CAPABILITIES[kind]] if kind else None,
         "state": resident.state,
         "precision": settings.precision,
         "fingerprint": card.fingerprint if card else None,

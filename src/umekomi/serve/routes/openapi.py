@@ -13,11 +13,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from umekomi import __version__
+from umekomi.serve.wire import generation_schema as generation
 from umekomi.serve.wire import schema
 
 _SHAPES: tuple[type[BaseModel], ...] = (
     schema.EmbeddingsBody,
     schema.EmbeddingsAnswer,
+    generation.ChatBody,
+    generation.CompletionBody,
+    generation.GenerationAnswer,
+    generation.RerankBody,
+    generation.RerankAnswer,
+    generation.TokenizeBody,
+    generation.TokenizeAnswer,
+    generation.DetokenizeBody,
+    generation.DetokenizeAnswer,
     schema.ModelList,
     schema.Model,
     schema.Health,
@@ -41,6 +51,7 @@ _EMBEDDING_HEADERS = (
     ("x-umekomi-truncated", "integer", "How many inputs were cut to fit the model's context."),
     ("server-timing", "string", "Milliseconds in tokenise, run (queue included) and encode."),
 )
+_RERANK_HEADERS = (("x-umekomi-rerank-method", "string", "cross-encoder or bi-encoder, as in the answer."),)
 
 
 async def openapi(request: Request) -> Response:
@@ -55,7 +66,11 @@ def _document() -> bytes:
     names = {shape: refs[shape, "validation"] for shape in _SHAPES}
     document = {
         "openapi": "3.1.0",
-        "info": {"title": "umekomi", "version": __version__, "description": "Embeddings by OpenAI's protocol."},
+        "info": {
+            "title": "umekomi",
+            "version": __version__,
+            "description": "Embeddings, chat and rerank by OpenAI's protocol.",
+        },
         "paths": _paths(names),
         "components": {"schemas": definitions["$defs"]},
     }
@@ -73,18 +88,57 @@ def _paths(refs: Mapping[type[BaseModel], Mapping[str, Any]]) -> dict[str, Any]:
     def as_json(shape: type[BaseModel]) -> dict[str, Any]:
         return {"application/json": {"schema": refs[shape]}}
 
+    def post(
+        operation: str,
+        summary: str,
+        body: type[BaseModel],
+        answer: type[BaseModel],
+        *,
+        headers: tuple[tuple[str, str, str], ...] = (),
+    ) -> dict[str, Any]:
+        ok = as_json(answer)
+        if answer is generation.GenerationAnswer:
+            ok["text/event-stream"] = {"schema": {"type": "string"}}
+        return {
+            "post": {
+                "operationId": operation,
+                "summary": summary,
+                "requestBody": {"required": True, "content": as_json(body)},
+                "responses": answers(ok, *_FAILURES, headers=headers),
+            }
+        }
+
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
     plain_text = {"text/plain": {"schema": {"type": "string"}}}
     any_object = {"application/json": {"schema": {"type": "object"}}}
     return {
-        "/v1/embeddings": {
-            "post": {
-                "operationId": "create_embeddings",
-                "summary": "Vectors for texts or token ids.",
-                "requestBody": {"required": True, "content": as_json(schema.EmbeddingsBody)},
-                "responses": answers(as_json(schema.EmbeddingsAnswer), *_FAILURES, headers=_EMBEDDING_HEADERS),
-            }
-        },
+        "/v1/embeddings": post(
+            "create_embeddings",
+            "Vectors for texts or token ids.",
+            schema.EmbeddingsBody,
+            schema.EmbeddingsAnswer,
+            headers=_EMBEDDING_HEADERS,
+        ),
+        "/v1/chat/completions": post(
+            "create_chat_completion",
+            "The answer to a conversation.",
+            generation.ChatBody,
+            generation.GenerationAnswer,
+        ),
+        "/v1/completions": post(
+            "create_completion", "What follows a text.", generation.CompletionBody, generation.GenerationAnswer
+        ),
+        "/v1/rerank": post(
+            "rerank",
+            "Documents by their nearness to a query.",
+            generation.RerankBody,
+            generation.RerankAnswer,
+            headers=_RERANK_HEADERS,
+        ),
+        "/v1/tokenize": post("tokenize", "A text's tokens.", generation.TokenizeBody, generation.TokenizeAnswer),
+        "/v1/detokenize": post(
+            "detokenize", "The text of tokens.", generation.DetokenizeBody, generation.DetokenizeAnswer
+        ),
         "/v1/models": {"get": _get("list_models", "All names and aliases.", answers(as_json(schema.ModelList)))},
         "/v1/models/{name}": {
             "parameters": [name],

@@ -67,7 +67,9 @@ class Model(BaseModel):
     created: int
     owned_by: str
     alias_of: str | None = Field(description="The model that this name stands for, where it is an alias.")
-    capabilities: list[Literal["embeddings"]]
+    capabilities: list[Literal["embeddings", "chat", "rerank"]] | None = Field(
+        description="What the model can be asked for; null where only loading it would tell."
+    )
     state: Literal["unloaded", "loading", "loaded", "failed"]
     precision: Literal["fp32", "int8"]
     fingerprint: str | None = Field(description="Equal fingerprints mean comparable vectors.")

@@ -1,0 +1,99 @@
+"""Leases of the right kind: what a route needs the model to do, asked before anything is loaded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import cast
+
+from umekomi.config import CHAT_ENGINE
+from umekomi.embedding.embedder import Embedder
+from umekomi.errors import UnsupportedCapability, UnsupportedModel
+from umekomi.extras import is_installed
+from umekomi.models.card import Capability
+from umekomi.serve.opening import ADD_CHAT, Opened, known_capability
+from umekomi.serve.residency import Resident
+from umekomi.serve.service import Service
+from umekomi.serve.workers import ChatModel, RankModel
+
+_MAKES: Mapping[Capability, str] = {
+    "embedding": "makes embeddings (/v1/embeddings)",
+    "chat": "generates text (/v1/chat/completions, /v1/completions)",
+    "rerank": "scores documents for a query (/v1/rerank)",
+}
+
+
+async def capability_of(resident: Resident) -> Capability | None:
+    """What the model does; None where only opening it would tell."""
+    if (opened := _opened(resident.embedder)) is not None:
+        return _kind(opened)
+    return await asyncio.to_thread(known_capability, resident.settings)
+
+
+@asynccontextmanager
+async def lease_embedder(service: Service, resident: Resident) -> AsyncIterator[Embedder]:
+    """The open model. Raises `UnsupportedCapability` for another kind, and as `Residency.lease` does."""
+    async with _lease(service, resident, "embedding") as opened:
+        assert isinstance(opened, Embedder)
+        yield opened
+
+
+@asynccontextmanager
+async def lease_chat(service: Service, resident: Resident) -> AsyncIterator[ChatModel]:
+    """As `lease_embedder`. Raises `UnsupportedModel` where the engine of chat models is not installed."""
+    async with _lease(service, resident, "chat") as opened:
+        assert isinstance(opened, ChatModel)
+        yield opened
+
+
+@asynccontextmanager
+async def lease_any(
+    service: Service, resident: Resident, *wanted: Capability
+) -> AsyncIterator[Embedder | ChatModel | RankModel]:
+    """The open model of one of the kinds in ``wanted``, the one to name in a refusal first."""
+    async with _lease(service, resident, *wanted) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def _lease(service: Service, resident: Resident, *wanted: Capability) -> AsyncIterator[Opened]:
+    kind = await capability_of(resident)
+    _check(resident, kind, wanted)
+    if kind == "chat" and resident.embedder is None and not is_installed(CHAT_ENGINE) and _needs_llama(resident):
+        raise UnsupportedModel(
+            f"The model `{resident.settings.name}` generates text, for which this server lacks the engine; "
+            f"whoever runs it adds it with: {ADD_CHAT}"
+        )
+    async with service.residency.lease(resident) as model:
+        opened = _opened(model)
+        assert opened is not None
+        _check(resident, _kind(opened), wanted)
+        yield opened
+
+
+def _needs_llama(resident: Resident) -> bool:
+    return resident.settings.engine in ("auto", "llama_cpp") and resident.settings.remote is None
+
+
+def _check(resident: Resident, kind: Capability | None, wanted: tuple[Capability, ...]) -> None:
+    if kind is not None and kind not in wanted:
+        raise UnsupportedCapability(
+            f"The model `{resident.settings.name}` {_MAKES[kind]}; it has no {wanted[0]} capability. "
+            "GET /v1/models tells what each model does."
+        )
+
+
+def _kind(opened: Opened) -> Capability:
+    match opened:
+        case ChatModel():
+            return "chat"
+        case RankModel():
+            return "rerank"
+        case _:
+            return "embedding"
+
+
+def _opened(model: object) -> Opened | None:
+    """What the residency holds, which knows of its models only that they have a card and close."""
+    return cast("Opened | None", model)

@@ -1,0 +1,90 @@
+"""What a served name opens: an embedder, a chat model or a reranker, by its settings and its files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from umekomi.config import ModelSettings
+from umekomi.embedding.embedder import Embedder
+from umekomi.engines.hashing import PREFIX as HASHING_PREFIX
+from umekomi.engines.hashing import hashing_bundle
+from umekomi.engines.registry import open_encoder, open_generator, open_reranker
+from umekomi.errors import UmekomiError
+from umekomi.models.bundle import Bundle
+from umekomi.models.card import Capability
+from umekomi.models.gguf import read_gguf_card
+from umekomi.models.sources import open_model
+from umekomi.models.starters import find_starter
+from umekomi.serve.workers import ChatModel, RankModel
+
+Opened: TypeAlias = Embedder | ChatModel | RankModel
+
+ADD_CHAT = "pip install 'umekomi[llm]'"
+"""How the engine of chat models is installed."""
+
+_log = logging.getLogger("umekomi.serve")
+
+
+def open_served(settings: ModelSettings, *, threads: int | None) -> Opened:
+    """The model that ``settings`` describe, fetched first where it is not on this machine yet.
+
+    Raises what `open_model` and the engines raise; `UnsupportedCapability` where ``kind`` names what the model
+    cannot do.
+    """
+    bundle = _open_bundle(settings)
+    options = _llama_options(settings)
+    match known_capability(settings) or bundle.card.capabilities[0]:
+        case "chat":
+            generator = open_generator(bundle, engine=settings.engine, threads=threads, options=options)
+            return ChatModel(generator)
+        case "rerank":
+            return RankModel(open_reranker(bundle, engine=settings.engine, threads=threads, options=options))
+        case "embedding":
+            encoder = open_encoder(
+                bundle,
+                engine=settings.engine,
+                precision=settings.precision,
+                threads=threads,
+                prompts=dict[str, str](settings.prompts.items()) or None,
+                options=options,
+            )
+            return Embedder(encoder)
+
+
+def known_capability(settings: ModelSettings) -> Capability | None:
+    """What a model does, as far as it can be told without opening it: by its settings, its name or its header."""
+    if settings.kind != "auto":
+        return settings.kind
+    if settings.llama is not None and settings.llama.pooling is not None:
+        return "embedding"
+    name = settings.open_name
+    if name.startswith(HASHING_PREFIX):
+        return "embedding"
+    if (starter := find_starter(name)) is not None:
+        return starter.kind
+    path = Path(name).expanduser()
+    try:
+        return _capability_of_file(path, path.stat().st_mtime_ns) if path.is_file() else None
+    except (UmekomiError, OSError):
+        return None  # opening it will tell what is wrong
+
+
+@lru_cache(maxsize=256)
+def _capability_of_file(path: Path, changed_ns: int) -> Capability:
+    """By the header of a GGUF file; ``changed_ns`` makes a changed file another one."""
+    return read_gguf_card(path).capabilities[0]
+
+
+def _open_bundle(settings: ModelSettings) -> Bundle:
+    name = settings.open_name
+    if name.startswith(HASHING_PREFIX):
+        return hashing_bundle(name)
+    return open_model(name, notify=lambda message: _log.warning("model=%s: %s", settings.name, message))
+
+
+def _llama_options(settings: ModelSettings) -> Mapping[str, Any] | None:
+    return settings.llama.model_dump(exclude_none=True) if settings.llama is not None else None

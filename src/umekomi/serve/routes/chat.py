@@ -1,0 +1,158 @@
+"""``POST /v1/chat/completions`` and ``/v1/completions``: whole answers and streams."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Literal, TypeAlias
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from umekomi.engines.base import Answer, Cancellation, Chunks, Generator
+from umekomi.errors import Unavailable
+from umekomi.serve.capabilities import lease_chat
+from umekomi.serve.disconnect import while_connected
+from umekomi.serve.event_stream import EventStream
+from umekomi.serve.recording import Record, record_of
+from umekomi.serve.service import Service, service_of
+from umekomi.serve.wire.body import parse_json_object, read_body
+from umekomi.serve.wire.chat import DONE, KEEP_ALIVE, GenerationRequest, frame, parse_generation
+from umekomi.serve.workers import ChatModel, ChunkStream
+
+COMMIT_S = 15.0
+"""How long the first chunk of a stream is waited for before the status is sent. A refusal comes sooner and gets its
+status; a long prompt or a queue may take longer, and keeps its connection by keep-alive lines."""
+
+KEEP_ALIVE_S = 10.0
+"""Silence after which a keep-alive line is sent."""
+
+INLINE_BYTES = 65_536
+
+Kind: TypeAlias = Literal["chat", "complete"]
+
+
+async def create_chat_completion(request: Request) -> Response:
+    return await _create(request, "chat")
+
+
+async def create_completion(request: Request) -> Response:
+    return await _create(request, "complete")
+
+
+async def _create(request: Request, kind: Kind) -> Response:
+    service = service_of(request)
+    service.refuse_while_draining()
+    body = await read_body(request, max_bytes=service.settings.limits.max_body_bytes)
+    return await while_connected(request, _answer(request, service, body, kind))
+
+
+async def _answer(request: Request, service: Service, body: bytes, kind: Kind) -> Response:
+    read: Callable[[], GenerationRequest] = lambda: parse_generation(parse_json_object(body))  # noqa: E731
+    asked = await asyncio.to_thread(read) if len(body) > INLINE_BYTES else read()
+    record = record_of(request)
+    resident = service.resolve(asked.model, record.key)
+    name = resident.settings.name
+    record.facts.update(model=name)
+    async with AsyncExitStack() as held:
+        model = await held.enter_async_context(lease_chat(service, resident))
+        await _spend(service, record, model, asked.body)
+        books = _Books(service, record, name)
+        if not asked.stream:
+            answer = await model.whole(_whole(model.generator, kind, asked.body))
+            books.count(answer.get("usage"))
+            return Response(orjson.dumps({**answer, "model": name}), media_type="application/json")
+        stream = model.stream(_streamed(model.generator, kind, asked.body))
+        held.callback(books.close)
+        held.callback(stream.close)
+        first = await _first(stream)
+        frames = _frames(stream, first, asked=asked, books=books)
+        return EventStream(frames, held.pop_all(), record)
+
+
+def _whole(generator: Generator, kind: Kind, body: Mapping[str, Any]) -> Callable[[Cancellation], Answer]:
+    ask = generator.chat if kind == "chat" else generator.complete
+    return lambda cancel: ask(body, cancel=cancel)
+
+
+def _streamed(generator: Generator, kind: Kind, body: Mapping[str, Any]) -> Callable[[Cancellation], Chunks]:
+    ask = generator.stream_chat if kind == "chat" else generator.stream_complete
+    return lambda cancel: ask(body, cancel=cancel)
+
+
+async def _spend(service: Service, record: Record, model: ChatModel, body: Mapping[str, Any]) -> None:
+    """Charge a key with limits for the prompt before it runs. What the template adds is not known yet."""
+    if record.key is None:
+        return
+    text = orjson.dumps(body.get("messages", body.get("prompt"))).decode()
+    tokens = await asyncio.to_thread(model.generator.tokenize, text)
+    service.gate.spend(record.key, len(tokens))
+
+
+class _Books:
+    """What a generation has used, for the log, the metrics and the usage."""
+
+    def __init__(self, service: Service, record: Record, model: str) -> None:
+        self.model = model
+        self._service = service
+        self._record = record
+        self._chunks = 0
+        self._counted = False
+
+    def see_chunk(self) -> None:
+        self._chunks += 1
+
+    def count(self, usage: Mapping[str, Any] | None) -> None:
+        tokens, output = (usage or {}).get("prompt_tokens", 0), (usage or {}).get("completion_tokens", 0)
+        self._record.facts.update(tokens=tokens, output_tokens=output)
+        self._service.metrics.count_generation(self.model, tokens=tokens, output_tokens=output)
+        self._counted = True
+
+    def close(self) -> None:
+        """Where the client went in mid-stream, each chunk is taken for a token."""
+        if not self._counted:
+            self.count({"completion_tokens": self._chunks})
+
+
+async def _first(stream: ChunkStream) -> Answer | None:
+    """The first chunk, so that a refusal has its status; None where it does not come soon."""
+    try:
+        first = await stream.next(timeout_s=COMMIT_S)
+    except TimeoutError:
+        return None
+    if first is None:
+        raise Unavailable("The model gave no answer; try again.", retry_after_s=1)
+    return first
+
+
+async def _frames(
+    stream: ChunkStream, first: Answer | None, *, asked: GenerationRequest, books: _Books
+) -> AsyncIterator[bytes]:
+    if first is None:
+        yield KEEP_ALIVE
+    elif (shown := _frame(first, asked, books)) is not None:
+        yield shown
+    while True:
+        try:
+            chunk = await stream.next(timeout_s=KEEP_ALIVE_S)
+        except TimeoutError:
+            yield KEEP_ALIVE
+            continue
+        if chunk is None:
+            yield DONE
+            return
+        if (shown := _frame(chunk, asked, books)) is not None:
+            yield shown
+
+
+def _frame(chunk: Answer, asked: GenerationRequest, books: _Books) -> bytes | None:
+    """The event of a chunk; None for the one with the usage where the client did not ask for it."""
+    if chunk["choices"]:
+        books.see_chunk()
+    else:
+        books.count(chunk.get("usage"))
+        if not asked.include_usage:
+            return None
+    return frame({**chunk, "model": books.model})
