@@ -24,7 +24,6 @@ from kit.server import (
 from umekomi.config import Limits, ModelSettings
 from umekomi.embedding.embedder import Embedder, open_embedder
 from umekomi.errors import BrokenModel, EngineError, SourceUnavailable
-from umekomi.serve import residency
 
 ASK = {"model": MODEL, "input": ["text"]}
 
@@ -94,7 +93,7 @@ def test_an_unknown_name_is_answered_at_once_and_starts_nothing() -> None:
     ],
 )
 def test_a_failed_load_is_not_tried_again_for_a_while_and_disturbs_nobody(
-    error: Exception, may_retry: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    error: Exception, may_retry: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     loads = []
 
@@ -116,8 +115,10 @@ def test_a_failed_load_is_not_tried_again_for_a_while_and_disturbs_nobody(
         assert str(error) in caplog.text
         assert loads == [MODEL, "broken"]
         assert server.get("/v1/models/broken").json()["state"] == "failed"
-        monkeypatch.setattr(residency, "LOAD_RETRY_S", 0.0)
+        cooldown = server.service.residency.resolve("broken").cooldown
+        cooldown.until = 0.0  # as if ten seconds had passed
         assert server.post(ask).status_code == 503
+        cooldown.until = 0.0
         assert server.post(ask).status_code == 200
         assert loads == [MODEL, "broken", "broken", "broken"]
         assert server.post(ASK).status_code == 200

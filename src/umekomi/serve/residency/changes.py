@@ -1,0 +1,39 @@
+"""What a new list of models changes: which stay as they are, which are opened anew, which go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from umekomi.config import ModelSettings
+from umekomi.serve.residency.resident import Resident
+
+_OPENED_WITH = ("name", "open_name", "kind", "engine", "precision", "prompts", "llama", "remote")
+"""The settings that opening a model depends on; the others are looked up at each request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Names of models, by what a new list did to them. ``changed`` are those with any other setting than before."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+
+
+def plan_changes(residents: Sequence[Resident], models: Iterable[ModelSettings]) -> Changes:
+    old = {resident.settings.name: resident.settings for resident in residents}
+    new = {model.name: model for model in models}
+    both = [name for name in new if name in old]
+    return Changes(
+        added=tuple(name for name in new if name not in old),
+        removed=tuple(name for name in old if name not in new),
+        changed=tuple(name for name in both if new[name] != old[name]),
+        unchanged=tuple(name for name in both if new[name] == old[name]),
+    )
+
+
+def opens_alike(one: ModelSettings, other: ModelSettings) -> bool:
+    """Whether what is in memory for ``one`` serves ``other`` as well."""
+    return all(getattr(one, field) == getattr(other, field) for field in _OPENED_WITH)

@@ -1,0 +1,70 @@
+"""One served model: its settings, whether it is in memory, and what is known of its loading."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from umekomi.config import ModelSettings
+from umekomi.embedding.embedder import Embedder
+from umekomi.serve.residency.cooldown import Cooldown
+from umekomi.serve.residency.uses import Uses
+
+State: TypeAlias = Literal["unloaded", "loading", "loaded", "failed"]
+
+OpenModel: TypeAlias = Callable[[ModelSettings], Embedder]
+"""Called in a thread. Of what it returns, this folder knows only the card and that it can be closed."""
+
+
+@dataclass(slots=True, eq=False)
+class Resident:
+    """One served model.
+
+    opening        its files are being read: it takes memory already
+    closing        how many copies of it are giving their memory back
+    memory_bytes   what loading it has cost at most; 0 before its first load
+    retired        no longer served: closed with the end of the last request that holds it
+    stuck          reported as making no progress
+    """
+
+    settings: ModelSettings
+    embedder: Embedder | None = None
+    loading: asyncio.Task[Embedder] | None = None
+    opening: bool = False
+    closing: int = 0
+    cooldown: Cooldown = field(default_factory=Cooldown)
+    load_seconds: float | None = None
+    memory_bytes: int = 0
+    uses: Uses = field(default_factory=Uses)
+    retired: bool = False
+    stuck: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The model's own name, then its aliases."""
+        return (self.settings.name, *self.settings.aliases)
+
+    @property
+    def state(self) -> State:
+        if self.embedder is not None:
+            return "loaded"
+        if self.loading is not None:
+            return "loading"
+        return "failed" if self.cooldown.failure is not None else "unloaded"
+
+    @property
+    def takes_memory(self) -> bool:
+        return self.embedder is not None or self.opening or self.closing > 0
+
+    @property
+    def leaving(self) -> bool:
+        """Whether what it still takes is being given back."""
+        return self.closing > 0 and self.embedder is None and not self.opening
+
+    @property
+    def may_unload(self) -> bool:
+        """Whether it is in memory, not pinned, and nobody holds it."""
+        idle = self.embedder is not None and self.uses.held == 0
+        return idle and (self.retired or not self.settings.pinned)
