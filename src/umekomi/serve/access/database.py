@@ -5,6 +5,7 @@ Write-ahead logging lets the command line revoke a key while a server reads and 
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
@@ -55,13 +56,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     """
     with explained(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Made before SQLite does, whose new files anybody may read. Its -wal and -shm files copy the mode.
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            if stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o077:
-                os.fchmod(descriptor, 0o600)
-        finally:
-            os.close(descriptor)
+        _make_private(path)
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
             _prepare(connection, path)
@@ -92,6 +87,21 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+
+
+def _make_private(path: Path) -> None:
+    """Make the file before SQLite does, whose new files anybody may read. Its -wal and -shm files copy the mode.
+
+    A file that is there is never opened here: closing any descriptor of it would end the locks that this process
+    holds through SQLite, and the next process to close its connection would take the log away under our feet.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            path.chmod(0o600)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,22 @@ def test_a_disk_that_takes_no_file_serves_without_usage(tmp_path: Path) -> None:
     assert gate.identify(None) is None
     gate.count(None, model="e5")
     gate.close()
+
+
+def test_other_processes_that_come_and_go_take_nothing_away(tmp_path: Path) -> None:
+    """SQLite's last connection deletes the write-ahead log; it must know of every connection that is open."""
+    path = tmp_path / "server.sqlite"
+    visit = "import sys; from pathlib import Path; from umekomi.serve.access.usage import read_usage; "
+    visit += "print(sum(row.requests for row in read_usage(Path(sys.argv[1]))))"
+
+    def visitor() -> str:
+        done = subprocess.run([sys.executable, "-c", visit, str(path)], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    gate = Gate.open(path)
+    with KeyStore(path):  # a further connection of this process
+        assert visitor() == "0"
+    gate.count(None, model="e5")
+    assert path.with_name("server.sqlite-wal").exists()
+    gate.close()
+    assert visitor() == "1"
