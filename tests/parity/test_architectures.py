@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from kit.parity import TEXTS, cosines, reference_vectors
 from kit.tiny_models import ARCHITECTURES, save_tiny_model
@@ -76,6 +77,26 @@ def test_texts_differ(case: Case) -> None:
     """Random weights must tell texts apart, or the other tests would prove nothing."""
     distinct = case.alone[-4:]
     assert (cosines(distinct, np.roll(distinct, 1, axis=0)) < 0.99).all()
+
+
+def test_int8_bears_features_that_are_far_larger(home: Path, tmp_path: Path) -> None:
+    """As in trained models: behind norms and behind the gate, a few are 50 times the rest."""
+    folder = save_tiny_model(tmp_path / "modernbert", "modernbert")
+    weights = folder / "model.safetensors"
+    tensors = load_file(weights)
+    for name, tensor in tensors.items():
+        if name.endswith("mlp_norm.weight"):
+            tensor[:2] *= 50
+        if name.endswith("mlp.Wi.weight"):
+            tensor[:, :2] /= 50
+            tensor[-2:] *= 50
+        if name.endswith("mlp.Wo.weight"):
+            tensor[:, -2:] /= 50
+    save_file(tensors, weights)
+    bundle = open_model(str(folder))
+    fp32, int8 = (open_encoder(bundle, precision=precision, threads=1) for precision in ("fp32", "int8"))
+    near = cosines(*(_each_alone(encoder, fp32.prepare(TEXTS)) for encoder in (int8, fp32)))
+    assert near.min() >= 0.998
 
 
 @pytest.mark.parametrize("architecture", ["xlm-roberta", "modernbert"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 
 from umekomi.engines.onnx.graph import MICROSOFT, Graph, Value
 
@@ -40,9 +41,23 @@ class Arithmetic(Protocol):
         """Rows of ``table`` by ``ids``: ``(tokens,)`` to ``(tokens, features)``."""
         ...
 
+    def balance(
+        self, before: LinearWeights, after: LinearWeights, rows: slice
+    ) -> tuple[LinearWeights, LinearWeights]:
+        """The two layers with the same result, and inputs of the second that are easy to represent.
+
+        Each of ``rows`` of ``before`` must be one factor of one input of ``after``.
+        """
+        ...
+
 
 class Float32:
     """Everything as it is."""
+
+    def balance(
+        self, before: LinearWeights, after: LinearWeights, rows: slice
+    ) -> tuple[LinearWeights, LinearWeights]:
+        return before, after
 
     def linear(self, graph: Graph, x: Value, weights: LinearWeights) -> Value:
         matrix = graph.weight(f"{weights.name}.weight", weights.matrix)
@@ -60,8 +75,9 @@ class Int8:
     (cosine 0.998 between batchings of multilingual-e5-small, 2026-11-21); with a scale for each token it does not.
     The activations are unsigned: the runtime has no fast path for signed ones.
 
-    A few features after a norm are many times larger than the rest and would take most of a token's 255 steps. They
-    are divided by a factor before quantising, and their weights multiplied by it (SmoothQuant, arXiv:2211.10438).
+    A few features are many times larger than the rest and would take most of a token's 255 steps. They are divided
+    by a factor, and their weights multiplied by it (SmoothQuant, arXiv:2211.10438): behind a norm as they come,
+    behind a gate in the gate's weights. On attention's results it brought nothing.
 
     largest  by name of a linear layer, the largest absolute value of each input feature (see ``calibration``)
     """
@@ -93,11 +109,23 @@ class Int8:
             return result
         return graph.op("Add", result, graph.weight(f"{weights.name}.bias", weights.bias))
 
+    def balance(
+        self, before: LinearWeights, after: LinearWeights, rows: slice
+    ) -> tuple[LinearWeights, LinearWeights]:
+        factors = _smoothing(self._largest[after.name], after.matrix)
+        shares = np.ones(len(before.matrix), np.float32)
+        shares[rows] = 1 / factors
+        bias = None if before.bias is None else before.bias * shares
+        return (
+            replace(before, matrix=before.matrix * shares[:, None], bias=bias),
+            replace(after, matrix=after.matrix * factors),
+        )
+
     def rows(self, graph: Graph, ids: Value, name: str, table: Matrix) -> Value:
         matrix, scale = _quantize_rows(table)
         integers = graph.op("Gather", graph.weight(name, matrix), ids)
         scales = graph.op("Gather", graph.weight(f"{name}.scale", scale[:, None]), ids)
-        return graph.op("Mul", graph.op("Cast", integers, to=1), scales)
+        return graph.op("Mul", graph.op("Cast", integers, to=TensorProto.FLOAT), scales)
 
 
 _MIDDLE = 128
@@ -112,6 +140,9 @@ no smoothing gave 0.9838 (12 texts, 2026-11-21)."""
 
 _OCTAVE_STEPS = 8
 """Factors are powers of 2 to 1/8, so that another machine's rounding does not lead to other weights."""
+
+_ROWS_AT_ONCE = 8192
+"""A word table may have gigabytes, of which floats should not be in memory several times."""
 
 _LEAST_SCALE = 1e-12
 """Keeps a row of zeros from dividing by zero; far under any scale that occurs."""
@@ -147,6 +178,10 @@ def _quantize_activations(
 
 def _quantize_rows(matrix: Matrix) -> tuple[NDArray[np.int8], Matrix]:
     """int8 ``(rows, columns)`` and float32 scales ``(rows,)``, symmetric."""
-    scale = np.abs(matrix).max(axis=1) / _STEPS
-    scale = np.maximum(scale, _LEAST_SCALE, dtype=np.float32)
-    return np.rint(matrix / scale[:, None]).astype(np.int8), scale
+    rows = np.empty(matrix.shape, np.int8)
+    scale = np.empty(len(matrix), np.float32)
+    for start in range(0, len(matrix), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        scale[part] = np.maximum(np.abs(matrix[part]).max(axis=1) / _STEPS, _LEAST_SCALE)
+        rows[part] = np.rint(matrix[part] / scale[part, None])
+    return rows, scale

@@ -19,7 +19,7 @@ from umekomi.models.bundle import Bundle
 from umekomi.models.store import Store
 from umekomi.types import Precision, TokenIds
 
-BUILDER_VERSION = 4
+BUILDER_VERSION = 5
 """Raise it with every change to what the builder writes: graphs of other versions are not used."""
 
 _GRAPH_FILE = "graph.onnx"

@@ -24,22 +24,21 @@ from umekomi.types import TokenIds
 
 
 class _Observer(Float32):
-    """fp32, and the largest absolute value of each feature that comes to a linear layer after a norm."""
+    """fp32, and the largest absolute value of each feature that comes to a linear layer."""
 
     def __init__(self) -> None:
         self.largest: dict[str, Value] = {}
 
     def linear(self, graph: Graph, x: Value, weights: LinearWeights) -> Value:
-        if weights.after_norm:
-            first = graph.constant([0], np.int64)
-            self.largest[weights.name] = graph.op("ReduceMax", graph.op("Abs", x), first, keepdims=0)
+        first = graph.constant([0], np.int64)
+        self.largest[weights.name] = graph.op("ReduceMax", graph.op("Abs", x), first, keepdims=0)
         return super().linear(graph, x, weights)
 
 
 def largest_inputs(
     blueprint: Blueprint, checkpoint: Checkpoint, samples: Sequence[TokenIds], *, scratch: Path
 ) -> Mapping[str, Matrix]:
-    """By name of each linear layer after a norm, the largest absolute value of its inputs, float32 ``(in,)``.
+    """By name of each linear layer, the largest absolute value of its inputs, float32 ``(in,)``.
 
     samples  texts to run
     scratch  folder for the fp32 graph, which is removed again

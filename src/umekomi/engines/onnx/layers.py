@@ -129,12 +129,13 @@ def _feed_forward(writer: Writer, feed_forward: FeedForward, state: Value) -> Va
     graph, arithmetic = writer.graph, writer.arithmetic
     up = replace(_linear_weights(writer, feed_forward.up), after_norm=True)
     down = _linear_weights(writer, feed_forward.down)
-    inner = arithmetic.linear(graph, state, up)
     if feed_forward.gated:
+        up, down = arithmetic.balance(up, down, rows=slice(feed_forward.down.in_features, None))
+        inner = arithmetic.linear(graph, state, up)
         inner, gate = graph.ops("Split", inner, results=2, axis=-1, num_outputs=2)
         inner = graph.op("Mul", _activate(graph, feed_forward.activation, inner), gate)
     else:
-        inner = _activate(graph, feed_forward.activation, inner)
+        inner = _activate(graph, feed_forward.activation, arithmetic.linear(graph, state, up))
         down = replace(down, floor=_FLOORS.get(feed_forward.activation))
     return arithmetic.linear(graph, inner, down)
 
@@ -193,12 +194,10 @@ def _attention_weights(writer: Writer, attention: Attention) -> _AttentionWeight
     factors[0] = 1 / math.sqrt(hidden // attention.heads)
     matrix = qkv.matrix * factors.reshape(-1, 1)
     bias = None if qkv.bias is None else qkv.bias * factors.reshape(-1)
-    if bias is None or attention.rotary_theta is not None:
-        return _AttentionWeights(replace(qkv, matrix=matrix, bias=bias, after_norm=True), None, out)
-    query_bias, _, value_bias = bias.reshape(3, hidden)
-    moved = (out.matrix @ value_bias).astype(np.float32)
-    return _AttentionWeights(
-        replace(qkv, matrix=matrix, bias=None, after_norm=True),
-        query_bias,
-        replace(out, bias=moved if out.bias is None else out.bias + moved),
-    )
+    query_bias = None
+    if bias is not None and attention.rotary_theta is None:
+        query_bias, _, value_bias = bias.reshape(3, hidden)
+        moved = (out.matrix @ value_bias).astype(np.float32)
+        out = replace(out, bias=moved if out.bias is None else out.bias + moved)
+        bias = None
+    return _AttentionWeights(replace(qkv, matrix=matrix, bias=bias, after_norm=True), query_bias, out)
