@@ -38,7 +38,7 @@ SPEAKING: dict[str, st.SearchStrategy[Any]] = {
     "languages": st.lists(text, max_size=2).map(tuple),
     "notice": st.none() | text,
 }
-GIVEN_BY_THE_WEIGHTS = {"format", "dim"}
+GIVEN_BY_THE_WEIGHTS = {"format", "dim", "capabilities"}
 cards = st.builds(ModelCard, format=st.just("safetensors"), dim=st.integers(1, 9), **DECIDING, **SPEAKING)
 
 
