@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 keys_app = typer.Typer(
     help="Make, list and revoke API keys. With the first key, every request needs one.", no_args_is_help=True
 )
-
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 Config = Annotated[
     Path | None, typer.Option("--config", "-c", help="umekomi.yaml; else $UMEKOMI_CONFIG, else the defaults.")
@@ -105,8 +102,8 @@ def _open(config: Path | None) -> tuple[KeyStore, Settings]:
 def _expiry(text: str, now: datetime) -> datetime:
     """The time that ``30d`` or ``2027-04-01`` means; a date without a zone is in this machine's."""
     try:
-        if span := re.fullmatch(r"(\d{1,5})([mhdw])", text):
-            return now + timedelta(**{_UNITS[span[2]]: int(span[1])})
+        if (span := options.span(text)) is not None:
+            return now + span
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         raise InvalidInput(

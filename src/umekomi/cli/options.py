@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -29,6 +31,14 @@ Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads; 
 Column = Annotated[
     str | None, typer.Option("--column", help="Column or key that holds the text in a .csv, .tsv or .jsonl file.")
 ]
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def span(text: str) -> timedelta | None:
+    """The time that ``90m``, ``12h``, ``30d`` or ``2w`` means; None where ``text`` is no such thing."""
+    parts = re.fullmatch(r"(\d{1,5})([mhdw])", text)
+    return timedelta(**{_UNITS[parts[2]]: int(parts[1])}) if parts else None
 
 
 def notify(message: str) -> None:

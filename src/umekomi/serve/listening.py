@@ -13,13 +13,14 @@ def bind(host: str, port: int, *, allow_remote: bool = False) -> socket.socket:
     """A bound, listening socket; port 0 takes a free one.
 
     Raises `ConfigError` where the address cannot be bound, and for an address that other machines can reach
-    unless ``allow_remote``: without keys, whoever reaches the server may use it.
+    unless ``allow_remote``, which is for servers with keys, and for those who mean it: without keys, whoever
+    reaches the server may use it.
     """
     family, address = _resolve(host, port)
     if not allow_remote and not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback:
         raise ConfigError(
-            f"host {host} can be reached from other machines, and there are no keys yet: anyone could use the "
-            "models. Keep to 127.0.0.1, or add --allow-remote where a firewall or proxy decides who gets in"
+            f"host {host} can be reached from other machines, and there are no keys: anyone could use the models. "
+            "Make one with `umekomi keys create`, or add --allow-remote where a firewall or proxy lets people in"
         )
     # TCP is named because asyncio sets TCP_NODELAY only where it sees it; else every answer waits 40 ms for an ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
