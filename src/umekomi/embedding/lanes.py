@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -14,6 +15,9 @@ from umekomi.embedding.plan import Priority, Queue, priority_of
 from umekomi.engines.base import Encoder
 from umekomi.errors import EngineError, UmekomiError, Unavailable
 from umekomi.types import Prepared, Vectors
+
+LEAST_BATCH_TOKENS = 64
+"""A queue is not cut into smaller batches than this: each has a price of its own, whatever its size."""
 
 _log = logging.getLogger("umekomi.embedding")
 
@@ -134,8 +138,13 @@ class Lanes:
                 self._changed.wait()
             if self._closed:
                 return None
-            batch = self._waiting.take(self._encoder.batch_tokens)
+            batch = self._waiting.take(self._budget())
         return [text for text in batch if not text.submission.future.done()]
+
+    def _budget(self) -> int:
+        """Tokens of the next batch: this lane's share of a short queue, so that a small request uses all lanes."""
+        share = math.ceil(self._waiting.tokens / self._encoder.lanes)
+        return min(max(share, LEAST_BATCH_TOKENS), self._encoder.batch_tokens)
 
     def _run(self, batch: list[_Text]) -> None:
         try:

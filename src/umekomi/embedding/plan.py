@@ -1,13 +1,13 @@
 """Which waiting texts run together and when: a token budget, equal lengths first, nobody left behind.
 
-Padding is wasted work and a mask costs time, so a batch is built of texts of one length; only where too few of that
-length wait are near lengths let in. Bulk work waits behind interactive work, but is never starved by it.
+Attention works on a grid as wide as a batch's longest text, and empty places in it are wasted work; but every
+batch has a price of its own. So texts of other lengths are let in, the nearest first, while they waste less than a
+batch of their own would cost. Bulk work waits behind interactive work, but is never starved by it.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeAlias, TypeVar
 
@@ -22,8 +22,10 @@ BULK_TOKENS = 4096
 BULK_SHARE = 4
 """While both kinds wait, every fourth batch is bulk's."""
 
-NEAR_LENGTHS = 8
-"""Lengths within 1/8 of the oldest text's may share its batch: at most 12.5 % padding up or down."""
+WASTED_PLACES = 64**2
+"""Empty places that a batch's attention may have. A place takes 0.36 µs and a batch 1.9 ms, about as much as
+5,000 of them (multilingual-e5-small on one core, 2026-11-21). Any two texts of up to 64 tokens go together; of long
+ones, only those of nearly one length."""
 
 
 @dataclass(slots=True)
@@ -48,19 +50,18 @@ class WaitingTexts(Generic[T]):
         self.tokens += length
 
     def take(self, budget: int) -> list[T]:
-        """The oldest text and as many of like length as fit ``budget`` padded tokens; empty when none waits.
+        """The oldest text and as many others as fit ``budget`` tokens without wasting work; empty when none waits.
 
         A text longer than the budget comes alone.
         """
         oldest = self._oldest()
         if oldest is None:
             return []
+        grid = _Grid(budget=max(budget, oldest.length))
         batch: list[_Entry[T]] = []
-        longest = 0
-        for length in self._lengths_near(oldest.length):
+        for length in sorted(self._by_length, key=lambda length: abs(length - oldest.length)):
             group = self._by_length[length]
-            while group and max(longest, length) * (len(batch) + 1) <= max(budget, oldest.length):
-                longest = max(longest, length)
+            while group and grid.admit(length):
                 batch.append(group.popleft())
             if not group:
                 del self._by_length[length]
@@ -74,13 +75,26 @@ class WaitingTexts(Generic[T]):
             self._arrivals.popleft()
         return self._arrivals[0] if self._arrivals else None
 
-    def _lengths_near(self, length: int) -> Iterator[int]:
-        """Lengths with waiting texts, from ``length`` outwards. The oldest text heads its own length's group."""
-        yield length
-        for distance in range(1, length // NEAR_LENGTHS + 1):
-            for near in (length - distance, length + distance):
-                if near in self._by_length:
-                    yield near
+
+@dataclass(slots=True)
+class _Grid:
+    """The batch that is being put together, as attention will see it."""
+
+    budget: int
+    texts: int = 0
+    longest: int = 0
+    tokens: int = 0
+    squares: int = 0
+
+    def admit(self, length: int) -> bool:
+        """Whether a text of ``length`` joins; if so, it has."""
+        longest = max(self.longest, length)
+        wasted = longest**2 * (self.texts + 1) - (self.squares + length**2)
+        if self.tokens + length > self.budget or wasted > WASTED_PLACES:
+            return False
+        self.texts, self.longest = self.texts + 1, longest
+        self.tokens, self.squares = self.tokens + length, self.squares + length**2
+        return True
 
 
 class Queue(Generic[T]):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from umekomi.embedding.embedder import Embedder
+from umekomi.embedding.lanes import LEAST_BATCH_TOKENS
 from umekomi.engines.hashing import HashingEncoder, hashing_bundle
 from umekomi.errors import EngineError, Unavailable
 from umekomi.types import Prepared, Vectors
@@ -115,3 +116,23 @@ def test_many_threads_get_their_own_vectors() -> None:
         expected = embedder.embed(texts, role="query").vectors
         results = list(pool.map(lambda text: embedder.embed([text], role="query").vectors[0], texts))
     assert np.array_equal(np.stack(results), expected)
+
+
+def test_a_short_queue_is_shared_between_the_lanes() -> None:
+    encoder = GatedEncoder(lanes=2)
+    encoder.gate.set()
+    sizes: list[int] = []
+    run = encoder.run
+
+    def counting(batch: Sequence[Prepared]) -> Vectors:
+        sizes.append(sum(text.tokens for text in batch))
+        return run(batch)
+
+    encoder.run = counting  # type: ignore[method-assign]
+    with Embedder(encoder) as embedder:
+        prepared = embedder.prepare([f"text {number:02}" for number in range(25)], role="raw")
+        tokens = sum(text.tokens for text in prepared)
+        assert LEAST_BATCH_TOKENS < tokens < encoder.batch_tokens
+        embedder.submit(prepared).result(20)
+    assert sum(sizes) == tokens
+    assert max(sizes) <= max(LEAST_BATCH_TOKENS, tokens / 2)

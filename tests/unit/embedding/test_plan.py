@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umekomi.embedding.plan import BULK_SHARE, Queue, WaitingTexts
+from umekomi.embedding.plan import BULK_SHARE, WASTED_PLACES, Queue, WaitingTexts
 
 lengths = st.lists(st.integers(1, 600), max_size=200)
 budgets = st.integers(1, 2000)
@@ -27,25 +27,24 @@ def test_every_text_comes_exactly_once_and_the_oldest_first(lengths: list[int], 
 
 
 @given(lengths, budgets)
-def test_a_batch_keeps_to_the_budget_and_to_near_lengths(lengths: list[int], budget: int) -> None:
+def test_a_batch_keeps_to_the_budget_and_wastes_little(lengths: list[int], budget: int) -> None:
     waiting: WaitingTexts[int] = WaitingTexts()
     for index, length in enumerate(lengths):
         waiting.add(index, length)
     while batch := waiting.take(budget):
         sizes = [lengths[i] for i in batch]
-        oldest = lengths[min(batch)]
-        assert len(batch) == 1 or len(batch) * max(sizes) <= max(budget, oldest)
-        assert all(abs(size - oldest) <= oldest // 8 for size in sizes)
+        assert sum(sizes) <= max(budget, lengths[min(batch)])
+        assert sum(max(sizes) ** 2 - size**2 for size in sizes) <= WASTED_PLACES
 
 
 def test_equal_lengths_fill_a_batch_before_near_ones() -> None:
     waiting: WaitingTexts[str] = WaitingTexts()
-    for name, length in [("a", 16), ("near", 17), ("b", 16), ("far", 40), ("c", 16)]:
+    for name, length in [("a", 16), ("near", 17), ("b", 16), ("long", 200), ("far", 30), ("c", 16)]:
         waiting.add(name, length)
     assert waiting.take(48) == ["a", "b", "c"]
-    assert waiting.take(48) == ["near"]
-    assert waiting.take(48) == ["far"]
-    assert waiting.take(48) == []
+    assert waiting.take(250) == ["near", "far"]
+    assert waiting.take(250) == ["long"]
+    assert waiting.take(250) == []
 
 
 @given(st.integers(1, 12), st.integers(1, 12))
