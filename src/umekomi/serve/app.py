@@ -21,6 +21,7 @@ from umekomi.serve.routes.embeddings import create_embeddings
 from umekomi.serve.routes.health import healthz, metrics, readyz
 from umekomi.serve.routes.models import list_models, retrieve_model
 from umekomi.serve.routes.openapi import openapi
+from umekomi.serve.routes.reload import reload_configuration
 from umekomi.serve.routes.rerank import rerank
 from umekomi.serve.routes.tokens import detokenize, tokenize
 from umekomi.serve.service import Service
@@ -42,6 +43,7 @@ def build_app(service: Service) -> Starlette:
             Route("/v1/detokenize", detokenize, methods=["POST"]),
             Route("/v1/models", list_models),
             Route("/v1/models/{name:path}", retrieve_model),
+            Route("/api/reload", reload_configuration, methods=["POST"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),

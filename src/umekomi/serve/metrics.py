@@ -66,13 +66,21 @@ class _ResidencyCollector(Collector):
         resident = GaugeMetricFamily("umekomi_model_resident", "Whether the model is in memory.", labels=["model"])
         queued = GaugeMetricFamily("umekomi_queued_tokens", "Tokens waiting to run.", labels=["model"])
         seconds = GaugeMetricFamily("umekomi_model_load_seconds", "Time of the last load.", labels=["model"])
+        memory = GaugeMetricFamily("umekomi_model_memory_bytes", "Memory that loading took.", labels=["model"])
+        busy = GaugeMetricFamily(
+            "umekomi_model_busy_seconds", "Time in which requests ran and none finished.", labels=["model"]
+        )
         for model in self._residency.residents:
             name = [model.settings.name]
             resident.add_metric(name, model.embedder is not None)
+            busy.add_metric(name, self._residency.busy_s(model))
             if model.embedder is not None:
+                memory.add_metric(name, model.memory_bytes)
                 queued.add_metric(name, model.embedder.queued_tokens)
             if model.load_seconds is not None:
                 seconds.add_metric(name, model.load_seconds)
         yield resident
         yield queued
         yield seconds
+        yield memory
+        yield busy

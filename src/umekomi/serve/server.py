@@ -6,7 +6,9 @@ import asyncio
 import logging
 import math
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Coroutine
 from types import FrameType
 
@@ -16,6 +18,7 @@ from umekomi.config import Settings
 from umekomi.errors import UmekomiError
 from umekomi.serve.app import build_app
 from umekomi.serve.connection import MAX_HEADER_BYTES, Connection
+from umekomi.serve.reloading import reload_and_log
 from umekomi.serve.residency import is_loading
 from umekomi.serve.service import Service, open_service
 
@@ -35,13 +38,14 @@ def run(
     on_ready: Callable[[], None] = lambda: None,
     drain_s: float = DRAIN_S,
     capture_s: float | None = None,
+    reread: Callable[[], Settings] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight and return. A second signal cuts it short.
 
     ``on_ready`` is called once the models of the start are loaded. Raises the first failure where none of them
-    could be. ``capture_s`` as for `open_service`.
+    could be. ``capture_s`` and ``reread`` as for `open_service`; SIGHUP makes the server call the latter.
     """
-    service = open_service(settings, capture_s=capture_s)
+    service = open_service(settings, capture_s=capture_s, reread=reread)
     server = Server(service, drain_s=drain_s, on_ready=on_ready)
     server.run(sockets=[listener])
     if server.failure is not None:
@@ -89,6 +93,7 @@ class Server(uvicorn.Server):
         self._service.preloading = True
         await super().startup(sockets=sockets)
         self._start(self._preload())
+        self._reload_on_hangup(self._loop)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by uvicorn in a signal handler."""
@@ -97,6 +102,11 @@ class Server(uvicorn.Server):
         else:
             self._service.draining = True
             self._loop.call_soon_threadsafe(lambda: self._start(self._drain()))
+
+    def _reload_on_hangup(self, loop: asyncio.AbstractEventLoop) -> None:
+        """As daemons do. Only where a signal can reach the loop: in the main thread, and not on Windows."""
+        if threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGHUP"):
+            loop.add_signal_handler(signal.SIGHUP, lambda: self._start(reload_and_log(self._service)))
 
     def _start(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -18,7 +19,7 @@ from umekomi.serve.access.keys import Key
 from umekomi.serve.metrics import Metrics
 from umekomi.serve.opening import open_served
 from umekomi.serve.request_log import RequestLog
-from umekomi.serve.residency import OpenModel, Residency, Resident
+from umekomi.serve.residency import OpenModel, Policy, Residency, Resident
 
 _log = logging.getLogger("umekomi.serve")
 
@@ -31,6 +32,8 @@ class Service:
     in_flight    requests whose answer is not sent yet
     draining     set once the server was told to stop: no new work, readiness off
     preloading   set while models are loaded at start: readiness off
+    reread       reads the configuration again, with what the command line says; None where there is none
+    reloading    held while that is done
     """
 
     settings: Settings
@@ -42,6 +45,8 @@ class Service:
     in_flight: int = 0
     draining: bool = False
     preloading: bool = False
+    reread: Callable[[], Settings] | None = None
+    reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def refuse_while_draining(self) -> None:
         """Raises `Unavailable` once the server was told to stop."""
@@ -66,21 +71,29 @@ class Service:
 
 
 def open_service(
-    settings: Settings, *, open_model: OpenModel | None = None, capture_s: float | None = None
+    settings: Settings,
+    *,
+    open_model: OpenModel | None = None,
+    capture_s: float | None = None,
+    reread: Callable[[], Settings] | None = None,
 ) -> Service:
     """The service that ``settings`` describe, with no model loaded yet. `open_model` is for tests.
 
-    ``capture_s`` is how long the request log, where there is one, keeps what clients send and get. Raises
+    ``capture_s`` is how long the request log, where there is one, keeps what clients send and get; ``reread`` reads
+    the configuration again. Raises
     `StoreError` where the database of keys or the request log cannot be used.
     """
 
     def open_as_configured(model: ModelSettings) -> Embedder:
-        return cast(Embedder, open_served(model, threads=settings.threads))  # residency asks for a card and a close
+        return cast(
+            Embedder, open_served(model, threads=service.settings.threads)
+        )  # residency asks for a card and a close
 
-    residency = Residency(settings.models, open_model=open_model or open_as_configured)
+    residency = Residency(settings.models, open_model=open_model or open_as_configured, policy=Policy.of(settings))
     gate = Gate.open(settings.keys.database)
     request_log = _open_request_log(settings.request_log, capture_s)
-    return Service(settings, residency, Metrics(residency), gate, request_log)
+    service = Service(settings, residency, Metrics(residency), gate, request_log, reread=reread)
+    return service
 
 
 def _open_request_log(settings: RequestLogSettings, capture_s: float | None) -> RequestLog | None:

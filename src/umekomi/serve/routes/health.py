@@ -18,7 +18,7 @@ async def healthz(request: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     """Send requests here. Not while the models of the start are loading, not while a lost inference thread is being
-    replaced, and not once the server was told to stop."""
+    replaced, not while a model gets nowhere with what it has, and not once the server was told to stop."""
     service = service_of(request)
     service.refuse_while_draining()
     if service.preloading:
@@ -26,6 +26,10 @@ async def readyz(request: Request) -> Response:
     for resident in service.residency.residents:
         if resident.embedder is not None and not resident.embedder.ready:
             raise Unavailable(f"The model `{resident.settings.name}` is recovering.", retry_after_s=2)
+    for resident in service.residency.stuck:
+        raise Unavailable(
+            f"The model `{resident.settings.name}` has finished nothing for minutes.", retry_after_s=30
+        )
     return Response(b'{"status":"ready"}', media_type="application/json")
 
 

@@ -36,6 +36,7 @@ _SHAPES: tuple[type[BaseModel], ...] = (
 
 _FAILURES = {
     400: "The request is wrong; `param` names the field.",
+    401: "No key where one is needed, or a wrong one.",
     404: "Unknown model.",
     408: "The body stopped arriving.",
     413: "The body is over the limit.",
@@ -144,6 +145,7 @@ def _paths(refs: Mapping[type[BaseModel], Mapping[str, Any]]) -> dict[str, Any]:
             "parameters": [name],
             "get": _get("retrieve_model", "One name or alias.", answers(as_json(schema.Model), 404)),
         },
+        "/api/reload": {"post": _get("reload", "Read umekomi.yaml again.", answers(any_object, 400, 401, 503))},
         "/healthz": {"get": _get("healthz", "Whether the process lives.", answers(as_json(schema.Health)))},
         "/readyz": {"get": _get("readyz", "Whether to send requests here.", answers(as_json(schema.Health), 503))},
         "/metrics": {"get": _get("metrics", "Figures for Prometheus.", answers(plain_text))},
