@@ -36,6 +36,9 @@ def chat(
         str | None, typer.Option(help="Talk to a running server instead, such as http://127.0.0.1:8000/v1.")
     ] = None,
     system: Annotated[str | None, typer.Option(help="Instructions for the model, before the conversation.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest answer, in tokens; as long as the context by default.")
+    ] = None,
     threads: options.Threads = None,
 ) -> None:
     """Talk with a chat model in the terminal.
@@ -48,7 +51,7 @@ def chat(
         raise ConfigError("--threads is the server's to choose; leave it out with --base-url")
     opened = _open_there(base_url, model) if base_url is not None else _open_here(model, threads)
     with opened as ask:
-        conversation = Conversation(ask, system=system)
+        conversation = Conversation(ask, system=system, max_tokens=max_tokens)
         if sys.stdin.isatty():
             _talk(conversation)
         else:

@@ -16,8 +16,9 @@ Message: TypeAlias = dict[str, str]
 class Conversation:
     """Turns of a person and a model. ``ask`` streams an answer to the messages so far."""
 
-    def __init__(self, ask: Ask, *, system: str | None = None) -> None:
+    def __init__(self, ask: Ask, *, system: str | None = None, max_tokens: int | None = None) -> None:
         self._ask = ask
+        self._limits = {"max_tokens": max_tokens} if max_tokens is not None else {}
         self._opening: list[Message] = [{"role": "system", "content": system}] if system else []
         self.turns: list[Message] = []
 
@@ -49,7 +50,7 @@ class Conversation:
         """The stream for the turns so far. The oldest turns are dropped where they no longer fit the context."""
         while True:
             try:
-                return self._ask({"messages": [*self._opening, *self.turns]})
+                return self._ask({"messages": [*self._opening, *self.turns], **self._limits})
             except InputTooLong:
                 if len(self.turns) < 3:
                     raise

@@ -37,10 +37,15 @@ class EventStream(Response):
         self._frames = frames
         self._held = held
         self._record = record
+        self._ended = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._held:
-            await while_connected(Request(scope, receive), self._send(send))
+            try:
+                await while_connected(Request(scope, receive), self._send(send))
+            except asyncio.CancelledError:
+                if not self._ended:
+                    raise
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -61,3 +66,4 @@ class EventStream(Response):
 
     async def _fail(self, send: Send, error: Exception) -> None:
         await send({"type": "http.response.body", "body": error_frame(failure_envelope(error))})
+        self._ended = True
