@@ -85,9 +85,8 @@ def open_service(
     """
 
     def open_as_configured(model: ModelSettings) -> Embedder:
-        return cast(
-            Embedder, open_served(model, threads=service.settings.threads)
-        )  # residency asks for a card and a close
+        opened = open_served(model, threads=service.settings.threads)
+        return cast(Embedder, opened)  # residency asks for a card and a close
 
     residency = Residency(settings.models, open_model=open_model or open_as_configured, policy=Policy.of(settings))
     gate = Gate.open(settings.keys.database)

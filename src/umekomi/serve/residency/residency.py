@@ -108,6 +108,8 @@ class Residency:
         """
         wanted = [resident for resident in self._residents if resident.settings.preload]
         for resident in wanted:  # one after the other: two loads at once take as long and more memory
+            if resident.retired:  # by a reload in the meantime
+                continue
             if self._fits_beside_others(resident):
                 with contextlib.suppress(Unavailable):
                     await self._opened(resident)
