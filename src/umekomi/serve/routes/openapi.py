@@ -73,7 +73,11 @@ def _document() -> bytes:
             "description": "Embeddings, chat and rerank by OpenAI's protocol.",
         },
         "paths": _paths(names),
-        "components": {"schemas": definitions["$defs"]},
+        "components": {
+            "schemas": definitions["$defs"],
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"key": []}],
     }
     return orjson.dumps(document)
 
@@ -140,16 +144,18 @@ def _paths(refs: Mapping[type[BaseModel], Mapping[str, Any]]) -> dict[str, Any]:
         "/v1/detokenize": post(
             "detokenize", "The text of tokens.", generation.DetokenizeBody, generation.DetokenizeAnswer
         ),
-        "/v1/models": {"get": _get("list_models", "All names and aliases.", answers(as_json(schema.ModelList)))},
+        "/v1/models": {
+            "get": _get("list_models", "All names and aliases.", answers(as_json(schema.ModelList), 401, 429))
+        },
         "/v1/models/{name}": {
             "parameters": [name],
-            "get": _get("retrieve_model", "One name or alias.", answers(as_json(schema.Model), 404)),
+            "get": _get("retrieve_model", "One name or alias.", answers(as_json(schema.Model), 401, 404, 429)),
         },
         "/api/reload": {"post": _get("reload", "Read umekomi.yaml again.", answers(any_object, 400, 401, 503))},
         "/healthz": {"get": _get("healthz", "Whether the process lives.", answers(as_json(schema.Health)))},
         "/readyz": {"get": _get("readyz", "Whether to send requests here.", answers(as_json(schema.Health), 503))},
-        "/metrics": {"get": _get("metrics", "Figures for Prometheus.", answers(plain_text))},
-        "/openapi.json": {"get": _get("openapi", "This document.", answers(any_object))},
+        "/metrics": {"get": _get("metrics", "Figures for Prometheus.", answers(plain_text, 401, 429))},
+        "/openapi.json": {"get": _get("openapi", "This document.", answers(any_object, 401, 429))},
     }
 
 
