@@ -95,3 +95,17 @@ def test_names_that_clients_can_type(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_names_that_clash_are_refused(names: list[str]) -> None:
     with pytest.raises(ConfigError):
         select(CONFIGURED, names)
+
+
+@pytest.mark.parametrize(
+    ("setting", "model"),
+    [
+        ("remote", {"name": "far", "remote": {"base_url": "http://127.0.0.1:9/v1"}}),
+        ("fallbacks", {"name": "far", "source": "hashing:8", "fallbacks": ["ours"]}),
+    ],
+)
+def test_a_setting_that_nothing_acts_on_is_refused(setting: str, model: dict[str, object]) -> None:
+    settings = Settings.model_validate({"models": [{"name": "ours", "source": "hashing:32"}, model]})
+    with pytest.raises(ConfigError, match=f"'far' has '{setting}', which this version does not act on yet"):
+        select(settings, [])
+    assert [chosen.name for chosen in select(settings, ["ours"]).models] == ["ours"]
