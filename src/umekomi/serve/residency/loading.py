@@ -47,13 +47,13 @@ async def open_in_thread(open_model: Callable[[], Embedder]) -> Embedder:
 
 
 async def close_in_thread(embedder: Embedder) -> None:
-    """Close a model in a daemon thread, and give its memory back to the system."""
+    """Close a model in a daemon thread. Its memory is free once the caller has let go of it, too."""
+    await _in_daemon_thread(embedder.close, name=_CLOSE_THREAD, discard=lambda _: None)
 
-    def work() -> None:
-        embedder.close()
-        _return_free_memory()
 
-    await _in_daemon_thread(work, name=_CLOSE_THREAD, discard=lambda _: None)
+async def return_free_memory() -> None:
+    """Give what was freed back to the system."""
+    await _in_daemon_thread(_return_free_memory, name=_CLOSE_THREAD, discard=lambda _: None)
 
 
 def _return_free_memory() -> None:

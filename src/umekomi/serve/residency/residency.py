@@ -18,7 +18,7 @@ from umekomi.embedding.embedder import Embedder
 from umekomi.errors import EngineError, UmekomiError, Unavailable, UnknownModel
 from umekomi.serve.residency.changes import Changes, opens_alike, plan_changes
 from umekomi.serve.residency.eviction import Policy, plan_idle, plan_room, plan_trim
-from umekomi.serve.residency.loading import close_in_thread, memory_in_use_bytes, open_in_thread
+from umekomi.serve.residency.loading import close_in_thread, memory_in_use_bytes, open_in_thread, return_free_memory
 from umekomi.serve.residency.resident import OpenModel, Resident
 
 BUSY_S = 600.0
@@ -29,6 +29,9 @@ ROOM_WAIT_S = 30.0
 
 ROOM_RETRY_S = 5.0
 SWEEP_S = 1.0
+LET_GO_S = 0.05
+"""The thread that closed a model lets go of it a moment after it has said so."""
+
 CLOSE_WAIT_S = 10.0
 """How long a stopping server waits for its models to close."""
 
@@ -282,6 +285,9 @@ class Residency:
     async def _close_model(self, resident: Resident, embedder: Embedder) -> None:
         try:
             await close_in_thread(embedder)
+            del embedder
+            await asyncio.sleep(LET_GO_S)
+            await return_free_memory()
         except Exception:
             _log.exception("closing failed model=%s", resident.settings.name)
         finally:
