@@ -67,8 +67,8 @@ def _check_served_here(models: Sequence[ModelSettings]) -> None:
         for setting in ("remote", "fallbacks"):
             if getattr(model, setting):
                 raise ConfigError(
-                    f"models: '{model.name}' has '{setting}', which this version does not act on yet; remove it, or "
-                    "serve other models by naming them: umekomi serve NAME…"
+                    f"models: '{model.name}' has '{setting}', which this version does not act on yet; remove it, "
+                    "or name the models to serve: umekomi serve NAME…"
                 )
 
 
