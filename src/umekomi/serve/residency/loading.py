@@ -57,7 +57,7 @@ async def return_free_memory() -> None:
 
 
 def _return_free_memory() -> None:
-    """glibc keeps what was freed: 280 MB of a base model's 330 after its close (2026-11-21). Other C libraries lack
+    """glibc keeps what was freed: 280 MB of e5-small's 330 after its close (2026-11-21). Other C libraries lack
     this call, and need it less."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
