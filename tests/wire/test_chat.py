@@ -183,6 +183,12 @@ def test_more_clients_than_slots(talker: LocalServer) -> None:
     assert all(events(answer.text)[-1] == "[DONE]" for answer in answers[::2])
 
 
+@pytest.mark.parametrize("route", ["chat/completions", "completions"])
+def test_answers_are_as_described(talker: LocalServer, route: str) -> None:
+    answer = ask(talker, route, prompt="1, 2,")
+    generation_schema.GenerationAnswer.model_validate_json(answer.content, strict=True)
+
+
 def test_usage_is_counted(talker: LocalServer) -> None:
     before = talker.metric("umekomi_generated_tokens_total", model=CHAT)
     ask(talker)

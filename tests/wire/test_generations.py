@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import threading
@@ -17,6 +18,7 @@ from kit.server import MODEL, LocalServer, serving, wait_until
 from umekomi.config import ModelSettings
 from umekomi.errors import EngineError, InvalidInput
 from umekomi.serve import workers
+from umekomi.serve.access.keys import KeyStore
 from umekomi.serve.routes import chat as route
 
 BODY: dict[str, Any] = {"model": "x", "messages": [{"role": "user", "content": "hi"}]}
@@ -139,6 +141,24 @@ def test_a_stream_longer_than_the_drain_still_has_an_end(caplog: pytest.LogCaptu
         server.server.handle_exit(signal.SIGTERM, None)
         assert "error" in list(lines)[-1]  # a body that was cut off would raise here
     assert "Traceback" not in caplog.text
+
+
+def test_a_key_pays_for_its_prompt_before_it_runs_and_for_its_answer_after() -> None:
+    generator = ScriptedGenerator()
+    generator.gate.set()
+    with talking(generator) as server:
+        with contextlib.closing(KeyStore(server.service.settings.keys.database)) as keys:
+            key = keys.create("talker", tokens_per_minute=100)
+        headers = {"authorization": f"Bearer {key.secret}"}
+        answer = server.client.post("/v1/chat/completions", json=STREAM, headers=headers)
+        assert answer.status_code == 200
+        after = server.client.get("/v1/models", headers=headers).headers
+        prompt = len(json.dumps(BODY["messages"], separators=(",", ":")))
+        chunks = answer.text.count("data: {")
+        assert int(after["x-ratelimit-remaining-tokens"]) == 100 - prompt - chunks
+        again = {**STREAM, "messages": [{"role": "user", "content": "x" * 60}]}
+        assert server.client.post("/v1/chat/completions", json=again, headers=headers).status_code == 429
+        assert server.client.post("/v1/chat/completions", json=STREAM).status_code == 401
 
 
 def test_without_the_engine_the_client_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
