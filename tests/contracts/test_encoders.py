@@ -122,3 +122,8 @@ def test_a_huge_text_is_cut_not_fatal(encoder: Encoder) -> None:
 def test_an_unknown_token_id_is_refused(encoder: Encoder, bad: int) -> None:
     with pytest.raises(InvalidInput, match=str(bad)):
         encoder.decode([5, bad])
+
+
+def test_decoding_leaves_special_tokens_out(encoder: Encoder) -> None:
+    ids = encoder.prepare(["plain words"])[0].ids.tolist()
+    assert encoder.decode(ids).strip().lower() == "plain words"

@@ -67,9 +67,9 @@ class HashingEncoder:
 
     def decode(self, ids: Sequence[int]) -> str:
         for token in ids:
-            if not 0 <= token < _START or 0xD800 <= token <= 0xDFFF:
+            if not 0 <= token <= _START or 0xD800 <= token <= 0xDFFF:
                 raise InvalidInput(f"token id {token} is not a code point", param="input")
-        return "".join(map(chr, ids))
+        return "".join(chr(token) for token in ids if token != _START)
 
     def close(self) -> None:
         pass
