@@ -60,6 +60,8 @@ def inside(folder: Path, relative: object, *, stated_in: Path) -> Path:
 def front_matter(readme: Path) -> dict[str, Any]:
     """The YAML block that opens a model card's README.md; empty where there is none that can be read."""
     try:
+        if not readme.is_file():  # a pipe of that name would be waited for
+            return {}
         with readme.open("rb") as file:
             head = file.read(_MAX_FRONT_MATTER).decode("utf-8", errors="replace")
     except OSError:

@@ -127,6 +127,9 @@ def read_prompts(folder: Path) -> dict[str, str]:
     stated = settings.get("prompts") or {}
     if not isinstance(stated, dict) or not all(isinstance(text, str | None) for text in stated.values()):
         raise BrokenModel(f"{path}: prompts must map names to texts")
+    for name, text in stated.items():
+        if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in f"{name}{text or ''}"):
+            raise BrokenModel(f"{path}: the prompt {name!a} holds NUL or half a character")
     prompts = {name: text for name, text in stated.items() if text}
     document = next((prompts[name] for name in _DOCUMENT_PROMPTS if name in prompts), None)
     return prompts | ({"document": document} if document else {})

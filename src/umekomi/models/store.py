@@ -184,6 +184,8 @@ class Store:
         manifest = place / _MANIFEST
         try:
             content = json.loads(manifest.read_text(encoding="utf-8"))
+            if content["kind"] not in KINDS:
+                raise ValueError(content["kind"])
             listed = {str(name): (int(f["size"]), str(f["sha256"])) for name, f in content["files"].items()}
             return Entry(
                 kind=content["kind"],
@@ -197,7 +199,7 @@ class Store:
             return None
         except OSError as error:
             raise StoreError(f"the model store cannot be read: {manifest}: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise BrokenModel(f"{manifest}: damaged; remove the folder {place} and pull again") from None
 
     def _lock(self, kind: Kind, key: str) -> FileLock:
@@ -232,7 +234,9 @@ class Store:
 
 
 def _file_name(key: str) -> str:
-    """A name for ``key`` that every file system takes; two keys never share one."""
+    """A name for ``key`` that every file system takes; two keys never share one. Raises `StoreError` for none."""
+    if not key:
+        raise StoreError("an entry of the model store needs a key; an empty one would name the whole store")
     name = quote(key, safe="@+=,")
     name = f"%2E{name[1:]}" if name.startswith(".") else name
     return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 33]}-{combine([key])[:32]}"

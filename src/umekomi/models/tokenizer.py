@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import orjson
 from tokenizers import Tokenizer
 from tokenizers.normalizers import Lowercase, Sequence
 
@@ -22,6 +23,9 @@ from umekomi.models.vocabularies.settings import TokenizerSettings, read_setting
 from umekomi.models.vocabularies.special_tokens import surround
 
 TOKENIZER_FILE: Final = "tokenizer.json"
+
+_MAX_REPLACEMENT: Final = 16
+"""Characters that one replacement of a normalizer may put in a text; real ones put one or two."""
 
 _PROBE: Final = "a あ \ue000"
 """Encoded once at loading: some damage only shows then. The last character is in nobody's vocabulary."""
@@ -62,10 +66,31 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def _read(path: Path, settings: TokenizerSettings) -> Tokenizer:
+    _check_growth(path)
     tokenizer = Tokenizer.from_file(str(path))
     if tokenizer.num_special_tokens_to_add(is_pair=False) == 0:
         surround(tokenizer, settings)
     return tokenizer
+
+
+def _check_growth(path: Path) -> None:
+    """Raises `UnsupportedModel` for a replacement so long that a few of them turn a text into gigabytes.
+
+    The library would end the process, which no ``except`` can catch.
+    """
+    content = orjson.loads(path.read_bytes())
+    sections = [content.get(name) for name in ("normalizer", "pre_tokenizer")] if isinstance(content, dict) else []
+    while sections:
+        section = sections.pop()
+        if isinstance(section, list):
+            sections += section
+        elif isinstance(section, dict):
+            sections += [value for value in section.values() if isinstance(value, dict | list)]
+            added = section.get("content", section.get("prepend"))
+            if isinstance(added, str) and len(added) > _MAX_REPLACEMENT:
+                raise UnsupportedModel(
+                    f"{path}: a replacement of {len(added)} characters; supported are up to {_MAX_REPLACEMENT}"
+                )
 
 
 @contextmanager

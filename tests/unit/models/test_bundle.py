@@ -386,3 +386,18 @@ def test_a_folder_that_is_no_model_says_what_is_missing(tmp_path: Path) -> None:
         opened(tmp_path)
     with pytest.raises(UnknownModel, match="does not exist"):
         opened(tmp_path / "gone")
+
+
+def test_a_pipe_in_the_place_of_the_readme_is_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "README.md")
+    assert opened(folder).card.licence is None
+
+
+@pytest.mark.parametrize("prompt", ["\ud800", "a\0b"])
+def test_a_prompt_that_no_tokenizer_takes_is_refused(folder: Path, prompt: str) -> None:
+    path = folder / "config_sentence_transformers.json"
+    path.write_text(json.dumps({"prompts": {"query": prompt}}), encoding="utf-8")
+    with pytest.raises(BrokenModel, match=r"transformers\.json: the prompt 'query' holds NUL or half"):
+        BrokenModel, match=r"config_sentence_transformers\.json: the prompt 'query' holds NUL or half"
+    ):
+        opened(folder)

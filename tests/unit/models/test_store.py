@@ -212,3 +212,21 @@ def test_a_running_build_is_not_swept(store: Store) -> None:
         store.build("models", "another", write_two_files)
         assert process.wait(60) == 0
     assert [entry.key for entry in store.entries("models")] == ["another", "slow"]
+
+
+def test_an_empty_key_never_names_the_whole_store(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.build("models", "kept", lambda out: (out / "file").write_text("x") and None)
+    with pytest.raises(StoreError, match="needs a key"):
+        store.build("models", "", lambda out: None)
+    with pytest.raises(StoreError, match="needs a key"):
+        store.remove("models", "")
+    assert [entry.key for entry in store.entries("models")] == ["kept"]
+
+
+def test_a_manifest_nested_without_end_counts_as_damaged(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for key in ("kept", "broken"):
+        store.build("models", key, lambda out: (out / "file").write_text("x") and None)
+    (tmp_path / "models" / "broken" / "manifest.json").write_text("[" * 100_000)
+    assert [entry.key for entry in store.entries("models")] == ["kept"]

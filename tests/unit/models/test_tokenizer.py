@@ -174,3 +174,10 @@ def test_a_damaged_tokenizer_json_never_surprises(
         load_tokenizer(folder)
     except UserError as error:
         assert str(folder) in str(error)
+
+
+def test_replacements_that_would_turn_a_text_into_gigabytes_are_refused(tmp_path: Path) -> None:
+    tokenizer = whole_words(TEMPLATE)
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace("a", "a" * 1000)] * 4)
+    with pytest.raises(UnsupportedModel, match="a replacement of 1000 characters; supported are up to 16"):
+        load_tokenizer(write_model(tmp_path / "model", tokenizer))

@@ -56,7 +56,7 @@ def _read_bert_family(settings: Settings, checkpoint: Checkpoint, *, after_pad: 
         embedding_norm=_norm(f"{prefix}embeddings.LayerNorm", hidden, epsilon),
         layers=tuple(
             _bert_layer(f"{prefix}encoder.layer.{index}.", settings)
-            for index in range(settings.integer("num_hidden_layers"))
+            for index in range(settings.layers("num_hidden_layers"))
         ),
     )
 
@@ -99,7 +99,7 @@ def _read_distilbert(settings: Settings, checkpoint: Checkpoint) -> Blueprint:
         embedding_norm=_norm(f"{prefix}embeddings.LayerNorm", hidden, _DISTILBERT_EPSILON),
         layers=tuple(
             _distilbert_layer(f"{prefix}transformer.layer.{index}.", settings)
-            for index in range(settings.integer("n_layers"))
+            for index in range(settings.layers("n_layers"))
         ),
     )
 

@@ -65,7 +65,7 @@ def _layer(prefix: str, settings: Settings, *, kind: str, first: bool) -> Layer:
 
 def _layer_kinds(settings: Settings) -> list[str]:
     """``full_attention`` or ``sliding_attention`` for each layer, in the new spelling or the old."""
-    count = settings.integer("num_hidden_layers")
+    count = settings.layers("num_hidden_layers")
     stated = settings.values.get("layer_types")
     if stated is None:
         every = settings.integer("global_attn_every_n_layers", _GLOBAL_EVERY)

@@ -24,6 +24,12 @@ _ACTIVATIONS: Mapping[str, Activation] = {
 }
 
 
+MOST = 100_000_000
+"""Over any size that a checkpoint has; a larger one is a damaged or hostile file."""
+
+MOST_LAYERS = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The values of one config.json, and where it lies."""
@@ -31,12 +37,16 @@ class Settings:
     values: Mapping[str, Any]
     file: Path
 
-    def integer(self, key: str, default: int | None = None, *, least: int = 1) -> int:
-        """The whole number under ``key``. Raises `BrokenModel` where it is missing or under ``least``."""
+    def integer(self, key: str, default: int | None = None, *, least: int = 1, most: int = MOST) -> int:
+        """The whole number under ``key``. Raises `BrokenModel` where it is missing or out of its range."""
         value = self.values.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise BrokenModel(f"{self.file}: {key} is {value!r}; expected a whole number from {least} up")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise BrokenModel(f"{self.file}: {key} is {value!r}; expected a whole number from {least} to {most}")
         return value
+
+    def layers(self, key: str) -> int:
+        """The number of layers under ``key``; bounded, since each is described before a tensor is looked for."""
+        return self.integer(key, most=MOST_LAYERS)
 
     def number(self, key: str, default: float) -> float:
         value = self.values.get(key, default)
@@ -52,7 +62,7 @@ class Settings:
 
     def activation(self, key: str) -> Activation:
         value = self.values.get(key, "gelu")
-        if value not in _ACTIVATIONS:
+        if not isinstance(value, str) or value not in _ACTIVATIONS:
             raise self.unsupported(key, ", ".join(_ACTIVATIONS))
         return _ACTIVATIONS[value]
 

@@ -138,3 +138,18 @@ def test_a_graph_in_the_store_that_is_damaged(copy_model: CopyModel, home: Path)
     graph.write_bytes(b"\0" * graph.stat().st_size)
     with pytest.raises(BrokenModel, match=r"graph\.onnx"):
         _open(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error", "message"),
+    [
+        ("num_hidden_layers", 10**9, BrokenModel, "num_hidden_layers is 1000000000; expected .* from 1 to 1000"),
+        ("vocab_size", 10**12, BrokenModel, "vocab_size is 1000000000000"),
+        ("hidden_act", ["gelu"], UnsupportedModel, r"hidden_act is \['gelu'\]; supported: gelu"),
+    ],
+)
+def test_a_hostile_setting(key: str, value: object, error: type, message: str, copy_model: CopyModel) -> None:
+    folder = copy_model()
+    edit_json(folder / "config.json", **{key: value})
+    with pytest.raises(error, match=message):
+        _open(folder)
