@@ -293,7 +293,7 @@ def load_settings(path: Path | None = None) -> Settings:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {_one_line(str(error))}") from None
+        raise ConfigError(f"{path}: not valid YAML: {_yaml_problem(error)}") from None
     if content is None:
         content = {}
     if not isinstance(content, dict):
@@ -342,8 +342,12 @@ _MAY_HOLD_SECRETS = frozenset({"base_url", "api_key_env"})
 """Keys into which people paste a password or a key by mistake: their values are not repeated in messages."""
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    """Where and what, without the parser's drawing of the line."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return " ".join(str(error).split())
 
 
 def _explain(detail: ErrorDetails, content: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from umekomi.cli import options
-from umekomi.errors import ConfigError
+from umekomi.errors import ConfigError, InvalidInput
 
 if TYPE_CHECKING:
     from umekomi.embedding.embedder import Embedder
     from umekomi.embedding.files import VectorFormat
-    from umekomi.types import Role, Truncation
+    from umekomi.types import Embeddings, Role, Truncation
 
 _FORMATS: dict[str, VectorFormat] = {".jsonl": "jsonl", ".npy": "npy", ".parquet": "parquet"}
 
@@ -47,6 +48,8 @@ def embed(
     """
     vector_format = _format_for(output)
     rows = _read(texts, file, column)
+    if not rows:
+        raise InvalidInput(f"{file or 'standard input'}: no texts in it")
     from umekomi.embedding.embedder import open_embedder
 
     with open_embedder(model, precision=precision, threads=threads, notify=options.notify) as embedder:
@@ -143,7 +146,8 @@ def _embed(
         )
 
 
-def _counting(parts: Any, counts: dict[str, int]) -> Any:
+def _counting(parts: Iterable[Embeddings], counts: dict[str, int]) -> Iterator[Embeddings]:
+    """``parts`` as they are, while their tokens and truncated texts are added to ``counts``."""
     for part in parts:
         counts["tokens"] += int(part.tokens.sum())
         counts["truncated"] += int(part.truncated.sum())

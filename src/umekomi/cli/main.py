@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from umekomi import __version__
+from umekomi.cli import options
 from umekomi.cli.chat import chat
 from umekomi.cli.config import config_app
 from umekomi.cli.embed import embed
@@ -59,9 +60,10 @@ def main() -> None:
     try:
         app()
     except UmekomiError as error:
-        typer.echo(f"umekomi: {error}", err=True)
+        options.notify(str(error))
         sys.exit(exit_code(error))
     except KeyboardInterrupt:
+        options.notify("interrupted")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader (head, less) went away: end quietly, and keep Python from flushing into the closed pipe.

@@ -58,7 +58,8 @@ def list_(as_json: AsJson = False) -> None:
         return
     table = _table("model", "kept in", "size", "source", "notice")
     for model in models:
-        table.add_row(model.name, model.place, _size(model.size_bytes), model.source, model.notice or "")
+        cells = (model.name, model.place, _size(model.size_bytes), model.source, model.notice or "")
+        table.add_row(*map(options.printable, cells))
     _print(table)
 
 
@@ -77,11 +78,11 @@ def show(name: Name, as_json: AsJson = False) -> None:
         return
     table = _table("", "")
     for key, value in facts.items():
-        table.add_row(key.replace("_", " "), _text(value))
+        table.add_row(key.replace("_", " "), "\n".join(map(options.printable, _text(value).split("\n"))))
     _print(table)
     listing = _table("file", "size")
     for file, size in files.items():
-        listing.add_row(file, _size(size))
+        listing.add_row(options.printable(file), _size(size))
     _print(listing)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -41,9 +42,22 @@ def span(text: str) -> timedelta | None:
     return timedelta(**{_UNITS[parts[2]]: int(parts[1])}) if parts else None
 
 
+_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Unicode's marks and overrides of writing direction, which make a line read as another."""
+
+
+def printable(text: str) -> str:
+    """``text`` in one line, with what would steer a terminal written out: control and direction characters."""
+    return "".join(repr(char)[1:-1] if _steers(char) else char for char in text)
+
+
+def _steers(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or char in _DIRECTIONS
+
+
 def notify(message: str) -> None:
     """One line on standard error, so that standard output stays data."""
-    typer.echo(f"umekomi: {message}", err=True)
+    typer.echo(f"umekomi: {printable(message)}", err=True)
 
 
 @contextmanager

@@ -100,7 +100,7 @@ def _print_table(hits: list[Hit], rows: list[Row], query: str) -> None:
     from rich.text import Text
 
     titled = any(row.title for row in rows)
-    table = Table(title=Text(query))
+    table = Table(title=Text(options.printable(query)))
     table.add_column("rank", justify="right")
     table.add_column("score", justify="right")
     if titled:
@@ -108,6 +108,6 @@ def _print_table(hits: list[Hit], rows: list[Row], query: str) -> None:
     table.add_column("text", overflow="fold")
     for rank, hit in enumerate(hits, start=1):
         row = rows[hit.index]
-        cells = [Text(row.title or "")] if titled else []
-        table.add_row(str(rank), f"{hit.score:.4f}", *cells, Text(row.text))
+        cells = [Text(options.printable(row.title or ""))] if titled else []
+        table.add_row(str(rank), f"{hit.score:.4f}", *cells, Text(options.printable(row.text)))
     Console().print(table)

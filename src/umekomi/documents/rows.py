@@ -19,7 +19,7 @@ TEXT_COLUMN = "text"
 """Column that is read where several are there and none was named."""
 
 MAX_FIELD_CHARACTERS = 100_000_000
-"""Longest CSV cell; the csv module's own limit of 131,072 cuts real documents."""
+"""Longest line or CSV cell; the csv module's own limit of 131,072 refuses real documents."""
 
 _SUFFIXES: dict[str, RowFormat] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv"}
 
@@ -53,7 +53,7 @@ def iter_rows(
             elif row_format == "csv":
                 yield from _csv_rows(file, name, column, "\t" if name.lower().endswith(".tsv") else ",")
             else:
-                yield from _lines(file)
+                yield from _lines(file, name)
     except UnicodeDecodeError as error:
         raise InvalidInput(
             f"{name}: not UTF-8 (byte 0x{error.object[error.start]:02X}); convert it first, for example with "
@@ -63,8 +63,12 @@ def iter_rows(
         raise InvalidInput(f"{name}: cannot be read: {error.strerror or error}") from None
 
 
-def _lines(file: Iterable[str]) -> Iterator[Row]:
-    for number, line in enumerate(file, start=1):
+def _lines(file: io.TextIOWrapper, name: str) -> Iterator[Row]:
+    number = 0
+    while line := file.readline(MAX_FIELD_CHARACTERS):
+        number += 1
+        if len(line) == MAX_FIELD_CHARACTERS:
+            raise InvalidInput(f"{name}, line {number}: longer than {MAX_FIELD_CHARACTERS} characters; split it")
         text = line.rstrip("\r\n")
         if text.strip():
             yield Row(text, number)
@@ -78,6 +82,8 @@ def _json_rows(file: Iterable[str], name: str, column: str | None) -> Iterator[R
             value = json.loads(line)
         except json.JSONDecodeError as error:
             raise InvalidInput(f"{name}, line {number}, column {error.colno}: not JSON: {error.msg}") from None
+        except (ValueError, RecursionError) as error:  # numbers of thousands of digits, nesting without end
+            raise InvalidInput(f"{name}, line {number}: not usable JSON: {error}") from None
         if isinstance(value, str):
             yield Row(value, number)
         elif isinstance(value, dict):
@@ -104,7 +110,8 @@ def _row(record: dict[str, object], key: str, number: int, name: str) -> Row:
         found = "nothing" if text is None else type(text).__name__
         raise InvalidInput(f"{name}, line {number}: '{key}' holds {found}, not a text")
     title = next((record[k] for k in ("name", "title", "id") if k in record and k != key), None)
-    return Row(text, number, None if title is None else str(title))
+    shown = None if title is None else str(title).encode(errors="replace").decode()
+    return Row(text, number, shown)
 
 
 def _pick_column(columns: list[str], name: str, column: str | None, *, where: str) -> str:

@@ -10,12 +10,15 @@ from typing import Any, Self
 
 import httpx
 import numpy as np
+from httpx import codes
 
 from umekomi.embedding.texts import check_texts
 from umekomi.errors import UpstreamError
 from umekomi.types import Role, Vectors
 
 TEXTS_PER_REQUEST = 128
+
+_ADD_V1 = "; base URLs mostly end in /v1, and this one does not"
 
 
 class Endpoint:
@@ -62,9 +65,12 @@ class Endpoint:
         except httpx.InvalidURL as error:
             raise UpstreamError(f"{self.base_url}: not a valid address: {error}") from None
         except httpx.HTTPError as error:
-            raise UpstreamError(f"{self.base_url}: no answer: {error or type(error).__name__}") from None
-        if response.status_code != httpx.codes.OK:
-            raise UpstreamError(f"{self.base_url} answered {response.status_code}: {_message(response)}")
+            raise UpstreamError(
+                f"{self.base_url}: no answer: {error or type(error).__name__}; does the server run there?"
+            ) from None
+        if response.status_code != codes.OK:
+            hint = "" if response.status_code != codes.NOT_FOUND or self.base_url.endswith("/v1") else _ADD_V1
+            raise UpstreamError(f"{self.base_url} answered {response.status_code}: {_message(response)}{hint}")
         return self._vectors(response, len(texts))
 
     def _vectors(self, response: httpx.Response, count: int) -> Vectors:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from umekomi.config import Limits, TokenVocabulary
@@ -17,9 +17,10 @@ SLICE_CHARS = 65_536
 """Texts are tokenised in slices of about this much, so that small requests get their turn between a large one's,
 and a client that went away costs no more than the slice at hand."""
 
-PROBE_CHARS = 40
-"""A text of more than this many characters for each token allowed is first tried by its beginning, so that a body
-full of one text is refused without tokenising all of it."""
+CUT_TOKENS = 256
+"""Tokens that a cut may add to a text's count. A cut inside a word changes how both halves are split (one that a
+model knows as a single unknown token may even fall into letters), and a text within its limit must not be refused
+for that: counting in windows refuses only what is over by more than this for each window."""
 
 
 @dataclass(slots=True)
@@ -53,17 +54,42 @@ async def prepare_texts(
 ) -> list[Prepared]:
     """Prepared texts in order, refused as soon as a limit is passed. Raises what `Embedder.prepare` raises."""
     allowance = Allowance(limits)
-    probe = limits.max_input_tokens * PROBE_CHARS
     prepared: list[Prepared] = []
     for part in _slices(texts):
-        beginnings = [text[:probe] for text in part if len(text) > probe]
-        if beginnings:
-            tried = await asyncio.to_thread(embedder.prepare, beginnings, role=role)
-            Allowance(limits).take([text.total_tokens for text in tried])
+        await _refuse_hopeless(part, embedder, role=role, limits=limits)
         done = await asyncio.to_thread(embedder.prepare, part, role=role, truncation=truncation)
         allowance.take([text.total_tokens for text in done])
         prepared += done
     return prepared
+
+
+async def refuse_hopeless_text(text: str, count: Callable[[str], int], *, limits: Limits) -> None:
+    """Raises `InputTooLong` for a text that is clearly over its limit, with little memory however it is made.
+
+    A character may become many tokens, so neither a text's length nor its beginning tells what tokenising all of it
+    would cost. A long one is therefore counted window by window, in threads, until the sum says enough. Texts of up
+    to `SLICE_CHARS` characters pass unread. ``count`` gives a text's tokens.
+    """
+    if len(text) <= SLICE_CHARS:
+        return
+    around = await asyncio.to_thread(count, "")  # prompt and special tokens, which every window has again
+    total = around
+    allowed = limits.max_input_tokens
+    for start in range(0, len(text), SLICE_CHARS):
+        window = text[start : start + SLICE_CHARS]
+        total += max(0, await asyncio.to_thread(count, window) - around)
+        allowed += CUT_TOKENS
+        if total > allowed:
+            Allowance(limits).take([total])
+
+
+async def _refuse_hopeless(texts: Sequence[str], embedder: Embedder, *, role: Role, limits: Limits) -> None:
+    def count(text: str) -> int:
+        (prepared,) = embedder.prepare([text], role=role)
+        return prepared.total_tokens
+
+    for text in texts:
+        await refuse_hopeless_text(text, count, limits=limits)
 
 
 async def prepare_token_ids(

@@ -64,6 +64,8 @@ def test_a_cell_longer_than_the_csv_module_allows_is_read(tmp_path: Path) -> Non
         ("a.csv", 'text\n"open', None, r"line \d: not valid CSV"),
         ("a.jsonl", '{"text": "x"}\n{text: "y"}\n', None, "line 2, column 2: not JSON"),
         ("a.jsonl", '{"text": 3}\n', None, "line 1: 'text' holds int, not a text"),
+        ("a.jsonl", "[" * 100_000, None, "line 1: not usable JSON"),
+        ("a.jsonl", '{"text": ' + "9" * 5000 + "}", None, "line 1: not usable JSON"),
         ("a.jsonl", "[1]\n", None, "line 1: expected an object or a string"),
         ("a.csv", "name,text\nonly\n", None, "line 2: 'text' holds nothing"),
     ],
@@ -78,3 +80,8 @@ def test_what_cannot_be_read_is_named(
 def test_a_missing_file_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"none\.txt: cannot be read: No such file"):
         list(iter_rows(tmp_path / "none.txt"))
+
+
+def test_half_a_character_in_a_title_is_replaced(tmp_path: Path) -> None:
+    (row,) = _rows(tmp_path / "a.jsonl", '{"text": "a", "id": "\\ud800"}')
+    assert row.title == "?"

@@ -30,6 +30,10 @@ class Watched(HashingEncoder):
         self.slices.append(list(texts))
         return super().prepare(texts, **options)  # type: ignore[arg-type]
 
+    def without_blanks(self, text: str) -> Prepared:
+        self.slices.append([text])
+        return super().prepare([text.replace(" ", "")])[0]
+
 
 @pytest.fixture
 def watched() -> Iterator[tuple[Embedder, Watched]]:
@@ -64,11 +68,28 @@ def test_work_stops_at_the_slice_that_passes_the_limit(watched: tuple[Embedder, 
     assert len(encoder.slices) == 1
 
 
-def test_only_the_beginning_of_a_hopeless_text_is_tokenised(watched: tuple[Embedder, Watched]) -> None:
+@pytest.mark.parametrize("hiding", [0, 1_000_000])
+def test_no_more_than_a_window_of_a_hopeless_text_is_tokenised_at_once(
+    watched: tuple[Embedder, Watched], hiding: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever stands at the text's beginning: blanks, of which a model may make no token at all."""
     embedder, encoder = watched
+    monkeypatch.setattr(encoder, "prepare", lambda texts, **_: [encoder.without_blanks(text) for text in texts])
     with pytest.raises(InputTooLong):
-        prepare(embedder, ["x" * 1_000_000], Limits(max_input_tokens=10, max_request_tokens=10))
-    assert encoder.slices == [["x" * 10 * tokenising.PROBE_CHARS]]
+        prepare(embedder, [" " * hiding + "x" * 1_000_000], Limits(max_input_tokens=10, max_request_tokens=10))
+    windows = [text for part in encoder.slices for text in part]
+    assert max(map(len, windows)) == tokenising.SLICE_CHARS
+    assert len(windows) <= hiding // tokenising.SLICE_CHARS + 2  # with one that is empty
+
+
+def test_a_long_text_at_its_limit_passes_however_it_is_cut(watched: tuple[Embedder, Watched]) -> None:
+    embedder, _ = watched
+    text = "x" * (3 * tokenising.SLICE_CHARS + 7)
+    size = len(text) + 1
+    (prepared,) = prepare(embedder, [text], Limits(max_input_tokens=size, max_request_tokens=size))
+    assert prepared.total_tokens == size
+    with pytest.raises(InputTooLong, match=f"requested {size} tokens"):
+        prepare(embedder, [text], Limits(max_input_tokens=size - 1, max_request_tokens=size))
 
 
 def test_ids_count_as_they_were_sent(watched: tuple[Embedder, Watched]) -> None:

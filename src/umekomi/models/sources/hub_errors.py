@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from umekomi.errors import SourceUnavailable, StoreError, UnknownModel
-from umekomi.models.names import HubName
+from umekomi.models.names import HubName, nearest_names
 
 
 def explain(error: Exception, name: HubName) -> Exception:
@@ -21,18 +21,26 @@ def explain(error: Exception, name: HubName) -> Exception:
         )
     if isinstance(error, errors.RepositoryNotFoundError):
         return UnknownModel(
-            f"the hub has no model '{name.hub_id}', or it is private: check the spelling, or log in with "
-            "'hf auth login'"
+            f"the hub has no model '{name.hub_id}', or it is private: {_near(name)}check the spelling, or log in "
+            "with 'hf auth login'"
         )
     # The client's HTTP library is httpx or httpx2 by its version; its errors are the first base of this class.
     transport = errors.HfHubHTTPError.__mro__[1]
-    if isinstance(error, errors.HfHubHTTPError | errors.LocalEntryNotFoundError | ConnectionError | TimeoutError):
-        return SourceUnavailable(f"the hub could not be reached for {name.text}: {_brief(error)}")
-    if isinstance(error, transport):
-        return SourceUnavailable(f"the hub could not be reached for {name.text}: {_brief(error)}")
+    unreachable = (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, ConnectionError, TimeoutError, transport)
+    if isinstance(error, unreachable):
+        return SourceUnavailable(
+            f"the hub could not be reached for {name.text}: {_brief(error)}; {_near(name)}check the connection, or "
+            "copy the model's folder here and give its path"
+        )
     if isinstance(error, OSError):
         return StoreError(f"the hub's cache cannot be written: {error.filename or ''}: {error.strerror or error}")
     return error
+
+
+def _near(name: HubName) -> str:
+    """The nearest known id, where ``name`` is none itself."""
+    near = nearest_names(name.hub_id)
+    return f"did you mean '{near[0]}'? Else " if near and name.hub_id not in near else ""
 
 
 def _brief(error: Exception) -> str:
