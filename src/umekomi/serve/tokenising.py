@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from umekomi.config import Limits, TokenVocabulary
 from umekomi.embedding.embedder import Embedder
+from umekomi.embedding.texts import check_texts
 from umekomi.errors import InputTooLong, InvalidInput
 from umekomi.models import openai_tokens
 from umekomi.types import Prepared, Role, Truncation
@@ -53,6 +54,7 @@ async def prepare_texts(
     texts: Sequence[str], embedder: Embedder, *, role: Role, truncation: Truncation, limits: Limits
 ) -> list[Prepared]:
     """Prepared texts in order, refused as soon as a limit is passed. Raises what `Embedder.prepare` raises."""
+    await asyncio.to_thread(check_texts, texts)  # all at once, or a message would count from the slice's first
     allowance = Allowance(limits)
     prepared: list[Prepared] = []
     for part in _slices(texts):
