@@ -156,6 +156,30 @@ def test_the_message_of_a_huge_value_stays_short(server: LocalServer) -> None:
     assert len(error_of(response)["message"]) < 200
 
 
+TOKEN_REQUESTS = {
+    "a huge text": ("tokenize", {"prompt": " " * 330_000 + "\ufdfa" * 4_850_000}, "prompt", "8192 tokens"),
+    "a text over the context": ("tokenize", {"prompt": "x" * 600}, "prompt", "512 tokens"),
+    "an embedding model's tokens alone": (
+        "tokenize",
+        {"prompt": "x", "add_special_tokens": False},
+        "add_special_tokens",
+        "leave it out",
+    ),
+    "too many ids": ("detokenize", {"tokens": [65] * 300_001}, "tokens", "300001 items; the limit is 300000"),
+    "no id of the model": ("detokenize", {"tokens": [0xD800]}, "tokens", "token id 55296"),
+}
+
+
+@pytest.mark.parametrize("case", TOKEN_REQUESTS)
+def test_what_cannot_be_turned_into_tokens_or_back(server: LocalServer, case: str) -> None:
+    route, fields, param, message = TOKEN_REQUESTS[case]
+    body = json.dumps({"model": MODEL, **fields}, ensure_ascii=False).encode()
+    response = server.client.post(f"/v1/{route}", content=body)
+    error = error_of(response)
+    assert (response.status_code, error["param"]) == (400, param)
+    assert message in error["message"]
+
+
 @pytest.mark.parametrize("model", ["no-such-model", "../../etc/passwd", "gpt-4", "日本語", " ", "a\nb"])
 def test_unknown_model(server: LocalServer, model: str) -> None:
     response = server.post(ask(model=model))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from umekomi.config import Limits
 from umekomi.embedding.embedder import Embedder
+from umekomi.engines.base import Generator
 from umekomi.errors import InvalidInput
 from umekomi.serve.capabilities import lease_any
 from umekomi.serve.disconnect import while_connected
 from umekomi.serve.recording import record_of
 from umekomi.serve.service import Service, service_of
+from umekomi.serve.tokenising import Allowance, prepare_texts, refuse_hopeless_text
 from umekomi.serve.wire.body import parse_json_object, read_body
 from umekomi.serve.wire.embeddings import parse_model
 from umekomi.serve.wire.tokens import parse_ids, parse_text
@@ -43,33 +48,57 @@ async def _answer(request: Request, service: Service, body: bytes, *, turn_back:
     record.facts.update(model=resident.settings.name)
     async with lease_any(service, resident, "chat", "embedding") as model:
         assert isinstance(model, ChatModel | Embedder)
-        work = _text_of if turn_back else _ids_of
-        answer = await asyncio.to_thread(work, asked, model)
+        limits = service.settings.limits
+        answer = await (_text_of if turn_back else _ids_of)(asked, model, limits)
     content = {"model": resident.settings.name, **answer}
     return Response(orjson.dumps(content), media_type="application/json")
 
 
-def _ids_of(asked: dict[str, Any], model: ChatModel | Embedder) -> dict[str, Any]:
+async def _ids_of(asked: dict[str, Any], model: ChatModel | Embedder, limits: Limits) -> dict[str, Any]:
     text, special = parse_text(asked)
-    if isinstance(model, ChatModel):
-        ids = model.generator.tokenize(text, special=special)
-        limit = model.generator.context_tokens
-    else:
+    with _naming("prompt"):
+        if isinstance(model, ChatModel):
+            ids = await _chat_ids(text, model.generator, limits, special=special)
+            return _tokens(ids, model.generator.context_tokens)
         if not special:
             raise InvalidInput(
                 "add_special_tokens is false, and an embedding model's tokens always have them; leave it out",
                 param="add_special_tokens",
             )
-        (prepared,) = model.prepare([text], role="raw", truncation="error")
-        ids, limit = prepared.ids.tolist(), model.card.max_tokens
+        (prepared,) = await prepare_texts([text], model, role="raw", truncation="error", limits=limits)
+    return _tokens(prepared.ids.tolist(), model.card.max_tokens)
+
+
+async def _chat_ids(text: str, generator: Generator, limits: Limits, *, special: bool) -> list[int]:
+    """A chat model's context may be far longer than ``max_input_tokens``, so only a request's limit counts."""
+    limits = limits.model_copy(update={"max_input_tokens": limits.max_request_tokens})
+
+    def count(window: str) -> int:
+        return len(generator.tokenize(window, special=special))
+
+    await refuse_hopeless_text(text, count, limits=limits)
+    ids = await asyncio.to_thread(generator.tokenize, text, special=special)
+    Allowance(limits).take([len(ids)])
+    return ids
+
+
+def _tokens(ids: list[int], limit: int) -> dict[str, Any]:
     return {"tokens": ids, "count": len(ids), "max_model_len": limit}
 
 
-def _text_of(asked: dict[str, Any], model: ChatModel | Embedder) -> dict[str, Any]:
-    ids = parse_ids(asked)
+async def _text_of(asked: dict[str, Any], model: ChatModel | Embedder, limits: Limits) -> dict[str, Any]:
+    ids = parse_ids(asked, max_ids=limits.max_request_tokens)
+    turn_back = model.generator.detokenize if isinstance(model, ChatModel) else model.decode
+    with _naming("tokens"):
+        return {"prompt": await asyncio.to_thread(turn_back, ids)}
+
+
+@contextmanager
+def _naming(field: str) -> Iterator[None]:
+    """What the layers below say of ``input`` is said of ``field``, as this route calls it."""
     try:
-        text = model.generator.detokenize(ids) if isinstance(model, ChatModel) else model.decode(ids)
+        yield
     except InvalidInput as error:
-        error.param = "tokens"
+        if error.param == "input":
+            error.param = field
         raise
-    return {"prompt": text}

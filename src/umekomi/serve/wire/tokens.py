@@ -30,11 +30,15 @@ def parse_text(body: Mapping[str, Any]) -> tuple[str, bool]:
     return text, special is not False
 
 
-def parse_ids(body: Mapping[str, Any]) -> list[int]:
+def parse_ids(body: Mapping[str, Any], *, max_ids: int) -> list[int]:
     """The token ids, which may be none. Raises `InvalidInput` that names the field."""
     ids = body.get("tokens")
     if not isinstance(ids, list):
         raise InvalidInput(f"tokens must be an array of token ids, not {json_type(ids)}", param="tokens")
+    if len(ids) > max_ids:
+        raise InvalidInput(
+            f"tokens has {len(ids)} items; the limit is {max_ids}: split the request", param="tokens"
+        )
     for index, token in enumerate(ids):
         if type(token) is not int or not 0 <= token <= _MAX_ID:
             shown = token if type(token) is int else json_type(token)
