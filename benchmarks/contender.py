@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -65,8 +66,8 @@ class Products:
         config = json.loads(Path(order["folder"], "config.json").read_text(encoding="utf-8"))
         self._ceiling = Ceiling(layer_shapes(config), precision=order["precision"], threads=order["threads"])
 
-    def run(self, tokens: int) -> int:
-        return self._ceiling.run(tokens)
+    def run(self, tokens: int) -> None:
+        self._ceiling.run(tokens)
 
 
 KINDS: dict[str, Callable[[dict[str, Any]], Contender]] = {
@@ -93,9 +94,7 @@ def main() -> None:
 def _obey(contender: Contender, order: dict[str, Any], texts: list[str]) -> dict[str, Any]:
     batch_size = order.get("batch_size")
     if "save" not in order:
-        started = time.perf_counter()
-        contender.embed(texts, batch_size=batch_size)
-        return {"seconds": time.perf_counter() - started, "peak_bytes": _peak_bytes()}
+        return _timed(partial(contender.embed, texts, batch_size=batch_size)) | {"peak_bytes": _peak_bytes()}
     if order["alone"]:
         vectors = np.concatenate(
             [contender.embed([text], batch_size=batch_size) for text in texts[: order["alone"]]]
@@ -110,9 +109,13 @@ def _serve_products(products: Products, answers: TextIO) -> None:
     products.run(1)
     _answer(answers, {"first_vector_at": time.time()})
     for order in _orders():
-        started = time.perf_counter()
-        tokens = products.run(order["tokens"])
-        _answer(answers, {"seconds": (time.perf_counter() - started) * order["tokens"] / tokens})
+        _answer(answers, _timed(partial(products.run, order["tokens"])))
+
+
+def _timed(work: Callable[[], object]) -> dict[str, Any]:
+    started, used = time.perf_counter(), time.process_time()
+    work()
+    return {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used}
 
 
 def _orders() -> Iterator[dict[str, Any]]:

@@ -52,11 +52,13 @@ class Ceiling:
             for width in {shape.in_features for shape in shapes}
         }
 
-    def run(self, tokens: int) -> int:
-        """Multiply at least ``tokens`` tokens; how many it were."""
-        runs = -(-tokens // RUN_TOKENS)
-        list(self._pool.map(lambda _: self._session.run(None, self._inputs), range(runs)))
-        return runs * RUN_TOKENS
+    def run(self, tokens: int) -> None:
+        """Multiply ``tokens`` tokens, in runs of `RUN_TOKENS` and a shorter one."""
+        sizes = [RUN_TOKENS] * (tokens // RUN_TOKENS) + [tokens % RUN_TOKENS]
+        list(self._pool.map(self._run_once, [size for size in sizes if size]))
+
+    def _run_once(self, size: int) -> None:
+        self._session.run(None, {name: array[:size] for name, array in self._inputs.items()})
 
 
 def build_products(shapes: list[Shape], precision: Precision) -> onnx.ModelProto:

@@ -66,13 +66,17 @@ class Footprint:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that one run found."""
+    """Everything that one run found.
+
+    disturbed_turns  how many turns counted although other processes ran beside them
+    """
 
     model: str
     rounds: int
     threads: int
     machine: dict[str, Any]
     versions: dict[str, str]
+    disturbed_turns: int
     sets: list[SetResult]
     footprints: list[Footprint]
 
@@ -97,7 +101,7 @@ def cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np
 
 
 def describe_machine() -> dict[str, Any]:
-    """What a reader needs to compare these numbers with others: processor, features, cores, load."""
+    """What a reader needs to compare these numbers with others: processor, features, cores."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines() if cpuinfo.exists() else []
     fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
@@ -107,7 +111,6 @@ def describe_machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "flags": [flag for flag in FLAGS if flag in present],
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        "load_at_start": round(os.getloadavg()[0], 2),
     }
 
 
@@ -124,7 +127,9 @@ def print_report(report: Report, console: Console) -> None:
         f"{machine['processor']}, {machine['cores']} cores ({' '.join(machine['flags'])}), {machine['system']}"
     )
     console.print(", ".join(f"{name} {number}" for name, number in report.versions.items()))
-    console.print(f"{report.model}, {report.threads} threads; load at the start {machine['load_at_start']}")
+    console.print(
+        f"{report.model}, {report.threads} threads; {report.disturbed_turns} turns disturbed by other processes"
+    )
 
 
 def _speed_table(result: SetResult, rounds: int) -> Table:
