@@ -163,6 +163,33 @@ def test_a_stalled_body_times_out(server: LocalServer, monkeypatch: pytest.Monke
         assert (status, code_of(answer)) == (408, "request_timeout")
 
 
+def test_a_body_that_never_ends_times_out_though_bytes_keep_coming(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire_body, "WHOLE_TIMEOUT_S", 0.5)
+    with server.connect() as dripping:
+        dripping.sendall(request(b'{"model":', "content-length: 1000"))
+        started = time.monotonic()
+        dripping.settimeout(0.05)
+        while time.monotonic() - started < 20:
+            try:
+                if dripping.recv(1, socket.MSG_PEEK):
+                    break
+            except TimeoutError:
+                dripping.sendall(b" ")
+        dripping.settimeout(20)
+        status, answer = read_answer(dripping)
+    assert (status, code_of(answer)) == (408, "request_timeout")
+
+
+def test_a_compressed_body_is_refused_by_name(server: LocalServer) -> None:
+    with server.connect() as zipped:
+        zipped.sendall(request(b"\x1f\x8b\x08", "content-length: 3", "content-encoding: gzip"))
+        status, answer = read_answer(zipped)
+    assert (status, code_of(answer)) == (415, "unsupported_content_encoding")
+    assert "Content-Encoding 'gzip' is not supported" in answer["error"]["message"]  # type: ignore[index]
+
+
 def test_a_body_in_dribs_and_drabs_is_read(server: LocalServer) -> None:
     body = json.dumps({"model": MODEL, "input": ["緑の果物"]}, ensure_ascii=False).encode()
     with server.connect() as slow:

@@ -66,6 +66,7 @@ _HTTP_STATUSES: dict[int, Status] = {
     405: Status(405, INVALID_REQUEST, "method_not_allowed"),
     408: Status(408, INVALID_REQUEST, "request_timeout"),
     413: Status(413, "request_too_large", "request_too_large"),
+    415: Status(415, INVALID_REQUEST, "unsupported_content_encoding"),
     431: Status(431, INVALID_REQUEST, "request_header_fields_too_large"),
 }
 """Failures of HTTP itself, raised as Starlette's `HTTPException`."""

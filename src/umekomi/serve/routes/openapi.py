@@ -40,6 +40,7 @@ _FAILURES = {
     404: "Unknown model.",
     408: "The body stopped arriving.",
     413: "The body is over the limit.",
+    415: "The body is compressed.",
     429: "Too much is waiting; see Retry-After.",
     500: "The server failed; its log tells why.",
     503: "The model could not be loaded, or the server is starting or stopping; see Retry-After.",

@@ -15,28 +15,42 @@ from umekomi.errors import InvalidInput
 IDLE_TIMEOUT_S = 30.0
 """How long a client may send nothing in the middle of a body."""
 
+WHOLE_TIMEOUT_S = 300.0
+"""How long a whole body may take; 15 MB at 50 kB/s. Without it, a byte now and then would hold memory for ever."""
+
 _CLOSE = {"connection": "close"}
 
 
 async def read_body(request: Request, *, max_bytes: int) -> bytes:
-    """The whole body. Raises 413 as soon as it is known to be over ``max_bytes``, and 408 where it stalls.
+    """The whole body. Raises 413 as soon as it is known to be over ``max_bytes``, 408 where it stalls, 415 where it
+    is compressed.
 
     Raises starlette's ``ClientDisconnect`` where the client goes away first.
     """
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.strip().lower() not in ("", "identity"):
+        raise HTTPException(
+            415, f"Content-Encoding {encoding[:40]!r} is not supported; send the body as it is.", _CLOSE
+        )
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
         raise _too_large(max_bytes)
     body = bytearray()
     stream = aiter(request.stream())
+    clock = asyncio.get_running_loop().time
+    end = clock() + WHOLE_TIMEOUT_S
     while True:
         try:
-            async with asyncio.timeout(IDLE_TIMEOUT_S):
+            async with asyncio.timeout_at(min(clock() + IDLE_TIMEOUT_S, end)):
                 body += await anext(stream)
         except StopAsyncIteration:
             return bytes(body)
         except TimeoutError:
             raise HTTPException(
-                408, f"The request body stopped arriving for {IDLE_TIMEOUT_S:g} s; send it again.", _CLOSE
+                408,
+                f"The request body sent nothing for {IDLE_TIMEOUT_S:g} s, or took over {WHOLE_TIMEOUT_S:g} s; "
+                "send it again.",
+                _CLOSE,
             ) from None
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
