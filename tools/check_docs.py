@@ -161,7 +161,7 @@ def wrong_json(block: CodeBlock) -> str | None:
 
 def unknown_variables(page: Page) -> Iterator[tuple[int, str]]:
     """Environment variables of the project that its one reader does not read."""
-    source = (ROOT / "src" / "umekomi" / "config.py").read_text(encoding="utf-8")
+    source = (ROOT / "src" / "umekomi" / "config" / "environment.py").read_text(encoding="utf-8")
     for line, text in enumerate(page.path.read_text(encoding="utf-8").splitlines(), start=1):
         for name in re.findall(r"\bUMEKOMI_\w+", text):
             if f'"{name}"' not in source:
