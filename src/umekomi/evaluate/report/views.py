@@ -20,8 +20,8 @@ class View:
     model       name of a `ModelRecord` of the results
     task        the data set itself: its texts, labels and identifiers are shown
     layout      the map; row *i* is text *i* (labels) or document *i* of the corpus (retrieval). None: no map
-    neighbours  int64 ``(n, k)``, nearest first. Labels: rows of other texts, for the confusion of categories and the
-                disagreements. Retrieval: for each query, rows of the corpus, for the disagreements. None: neither
+    neighbours  int64 ``(n, k)``, nearest first. Labels: rows of other texts, for the confusion of categories and
+                the disagreements. Retrieval: for each query, rows of the corpus. None: neither is shown
     outcomes    what the metrics found; for pairs, the one called ``spearman`` is drawn against the people's scores
     """
 
