@@ -56,7 +56,7 @@ def events(text: str) -> list[str]:
 
 
 def generating(talker: LocalServer) -> int:
-    model: Any = talker.service.residency.resolve(CHAT).embedder
+    model: Any = talker.service.residency.resolve(CHAT).model
     return model._workers._pending if model is not None else 0
 
 

@@ -96,7 +96,7 @@ def test_a_model_closed_under_its_stream_is_a_failure() -> None:
         with server.client.stream("POST", "/v1/chat/completions", json=STREAM) as answer:
             lines = frames(answer)
             next(lines)
-            model: Any = server.service.residency.resolve("x").embedder
+            model: Any = server.service.residency.resolve("x").model
             generator.failure = EngineError("the model was closed")
             model.close()
             rest = list(lines)

@@ -48,7 +48,7 @@ def write(config: Path, *lines: str) -> None:
 def test_models_come_go_change_and_stay(config: Path) -> None:
     first = [ModelSettings(name=name, source=MODEL) for name in ("stays", "changes", "goes")]
     with reloadable(config, *first) as server:
-        stays = server.service.residency.resolve("stays").embedder
+        stays = server.service.residency.resolve("stays").model
         write(
             config,
             "models:",
@@ -71,7 +71,7 @@ def test_models_come_go_change_and_stay(config: Path) -> None:
         assert "goes" not in found
         assert (found["stays"], found["also"]) == ("loaded", "loaded")
         assert (found["changes"], found["comes"]) == ("unloaded", "unloaded")
-        assert server.service.residency.resolve("stays").embedder is stays
+        assert server.service.residency.resolve("stays").model is stays
         assert server.post({"model": "goes", "input": "x"}).status_code == 404
         vector = server.post({"model": "changes", "input": "x"}).json()["data"][0]["embedding"]
         assert len(vector) == 32

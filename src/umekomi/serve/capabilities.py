@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import cast
 
 from umekomi.config import CHAT_ENGINE
 from umekomi.embedding.embedder import Embedder
@@ -13,7 +12,7 @@ from umekomi.errors import UnsupportedCapability, UnsupportedModel
 from umekomi.extras import is_installed
 from umekomi.models.card import Capability
 from umekomi.serve.opening import ADD_CHAT, Opened, known_capability
-from umekomi.serve.residency import Resident
+from umekomi.serve.residency import OpenedModel, Resident
 from umekomi.serve.service import Service
 from umekomi.serve.workers import ChatModel, RankModel
 
@@ -26,8 +25,8 @@ _MAKES: Mapping[Capability, str] = {
 
 async def capability_of(resident: Resident) -> Capability | None:
     """What the model does; None where only opening it would tell."""
-    if (opened := _opened(resident.embedder)) is not None:
-        return _kind(opened)
+    if resident.model is not None:
+        return _kind(resident.model)
     return await asyncio.to_thread(known_capability, resident.settings)
 
 
@@ -48,26 +47,23 @@ async def lease_chat(service: Service, resident: Resident) -> AsyncIterator[Chat
 
 
 @asynccontextmanager
-async def lease_any(
-    service: Service, resident: Resident, *wanted: Capability
-) -> AsyncIterator[Embedder | ChatModel | RankModel]:
+async def lease_any(service: Service, resident: Resident, *wanted: Capability) -> AsyncIterator[Opened]:
     """The open model of one of the kinds in ``wanted``, the one to name in a refusal first."""
     async with _lease(service, resident, *wanted) as opened:
+        assert isinstance(opened, Opened)
         yield opened
 
 
 @asynccontextmanager
-async def _lease(service: Service, resident: Resident, *wanted: Capability) -> AsyncIterator[Opened]:
+async def _lease(service: Service, resident: Resident, *wanted: Capability) -> AsyncIterator[OpenedModel]:
     kind = await capability_of(resident)
     _check(resident, kind, wanted)
-    if kind == "chat" and resident.embedder is None and not is_installed(CHAT_ENGINE) and _needs_llama(resident):
+    if kind == "chat" and resident.model is None and not is_installed(CHAT_ENGINE) and _needs_llama(resident):
         raise UnsupportedModel(
             f"The model `{resident.settings.name}` generates text, for which this server lacks the engine; "
             f"whoever runs it adds it with: {ADD_CHAT}"
         )
-    async with service.residency.lease(resident) as model:
-        opened = _opened(model)
-        assert opened is not None
+    async with service.residency.lease(resident) as opened:
         _check(resident, _kind(opened), wanted)
         yield opened
 
@@ -84,7 +80,7 @@ def _check(resident: Resident, kind: Capability | None, wanted: tuple[Capability
         )
 
 
-def _kind(opened: Opened) -> Capability:
+def _kind(opened: OpenedModel) -> Capability:
     match opened:
         case ChatModel():
             return "chat"
@@ -92,8 +88,3 @@ def _kind(opened: Opened) -> Capability:
             return "rerank"
         case _:
             return "embedding"
-
-
-def _opened(model: object) -> Opened | None:
-    """What the residency holds, which knows of its models only that they have a card and close."""
-    return cast("Opened | None", model)

@@ -72,11 +72,11 @@ class _ResidencyCollector(Collector):
         )
         for model in self._residency.residents:
             name = [model.settings.name]
-            resident.add_metric(name, model.embedder is not None)
+            resident.add_metric(name, model.model is not None)
             busy.add_metric(name, self._residency.busy_s(model))
-            if model.embedder is not None:
+            if model.model is not None:
                 memory.add_metric(name, model.memory_bytes)
-                queued.add_metric(name, model.embedder.queued_tokens)
+                queued.add_metric(name, model.model.queued_tokens)
             if model.load_seconds is not None:
                 seconds.add_metric(name, model.load_seconds)
         yield resident

@@ -12,14 +12,13 @@ from typing import cast
 from starlette.requests import Request
 
 from umekomi.config import ModelSettings, RequestLogSettings, Settings
-from umekomi.embedding.embedder import Embedder
 from umekomi.errors import StoreError, Unavailable
 from umekomi.serve.access.gate import Gate
 from umekomi.serve.access.keys import Key
 from umekomi.serve.metrics import Metrics
 from umekomi.serve.opening import open_served
 from umekomi.serve.request_log import RequestLog
-from umekomi.serve.residency import OpenModel, Policy, Residency, Resident
+from umekomi.serve.residency import OpenedModel, OpenModel, Policy, Residency, Resident
 
 _log = logging.getLogger("umekomi.serve")
 
@@ -84,9 +83,8 @@ def open_service(
     `StoreError` where the database of keys or the request log cannot be used.
     """
 
-    def open_as_configured(model: ModelSettings) -> Embedder:
-        opened = open_served(model, threads=service.settings.threads)
-        return cast(Embedder, opened)  # residency asks for a card and a close
+    def open_as_configured(model: ModelSettings) -> OpenedModel:
+        return open_served(model, threads=service.settings.threads)
 
     residency = Residency(settings.models, open_model=open_model or open_as_configured, policy=Policy.of(settings))
     gate = Gate.open(settings.keys.database)

@@ -75,7 +75,7 @@ class World:
 
     @property
     def loaded(self) -> set[str]:
-        return {r.settings.name for r in self.residency.residents if r.embedder is not None}
+        return {r.settings.name for r in self.residency.residents if r.model is not None}
 
 
 def model(name: str, **settings: object) -> ModelSettings:

@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from umekomi.config import ModelSettings
-from umekomi.embedding.embedder import Embedder
-from umekomi.serve.residency import Policy, Resident
+from umekomi.serve.residency import OpenedModel, Policy, Resident
 from umekomi.serve.residency.eviction import plan_room
 
-IN_MEMORY = cast(Embedder, object())
+IN_MEMORY = cast(OpenedModel, object())
 
 
 @st.composite
@@ -23,9 +22,9 @@ def residents(draw: st.DrawFn) -> Resident:
     resident.uses.last_used = draw(st.floats(0, 100))
     match draw(st.sampled_from(["unloaded", "idle", "held", "opening", "closing"])):
         case "idle":
-            resident.embedder = IN_MEMORY
+            resident.model = IN_MEMORY
         case "held":
-            resident.embedder = IN_MEMORY
+            resident.model = IN_MEMORY
             resident.uses.held = 1
         case "opening":
             resident.opening = True
@@ -42,7 +41,7 @@ def test_room_is_made_by_idle_models_only_and_by_no_more_of_them_than_needed(
     others: list[Resident], coming: Resident, policy: Policy
 ) -> None:
     room = plan_room([*others, coming], coming, policy)
-    assert all(other.embedder is IN_MEMORY and other.uses.held == 0 for other in room.unload)
+    assert all(other.model is IN_MEMORY and other.uses.held == 0 for other in room.unload)
     assert not any(other.settings.pinned or other is coming for other in room.unload)
     staying = [other for other in others if other.takes_memory and other not in room.unload and not other.leaving]
     if policy.single_active and not coming.settings.pinned:

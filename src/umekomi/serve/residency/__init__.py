@@ -6,6 +6,6 @@ from umekomi.serve.residency.changes import Changes
 from umekomi.serve.residency.eviction import Policy
 from umekomi.serve.residency.loading import is_loading
 from umekomi.serve.residency.residency import Residency
-from umekomi.serve.residency.resident import OpenModel, Resident, State
+from umekomi.serve.residency.resident import OpenedModel, OpenModel, Resident, State
 
-__all__ = ["Changes", "OpenModel", "Policy", "Residency", "Resident", "State", "is_loading"]
+__all__ = ["Changes", "OpenModel", "OpenedModel", "Policy", "Residency", "Resident", "State", "is_loading"]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from umekomi.embedding.embedder import Embedder
+from umekomi.serve.residency.resident import OpenedModel
 
 _LOAD_THREAD = "umekomi-load"
 _CLOSE_THREAD = "umekomi-close"
@@ -35,20 +35,20 @@ def memory_in_use_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-async def open_in_thread(open_model: Callable[[], Embedder]) -> Embedder:
+async def open_in_thread(open_model: Callable[[], OpenedModel]) -> OpenedModel:
     """``open_model()`` in a daemon thread; where this is cancelled, what the thread opens is closed again."""
 
-    def work() -> Embedder:
-        embedder = open_model()
+    def work() -> OpenedModel:
+        model = open_model()
         _return_free_memory()
-        return embedder
+        return model
 
-    return await _in_daemon_thread(work, name=_LOAD_THREAD, discard=lambda embedder: embedder.close())
+    return await _in_daemon_thread(work, name=_LOAD_THREAD, discard=lambda model: model.close())
 
 
-async def close_in_thread(embedder: Embedder) -> None:
+async def close_in_thread(model: OpenedModel) -> None:
     """Close a model in a daemon thread. Its memory is free once the caller has let go of it, too."""
-    await _in_daemon_thread(embedder.close, name=_CLOSE_THREAD, discard=lambda _: None)
+    await _in_daemon_thread(model.close, name=_CLOSE_THREAD, discard=lambda _: None)
 
 
 async def return_free_memory() -> None:

@@ -14,12 +14,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from umekomi.config import ModelSettings
-from umekomi.embedding.embedder import Embedder
 from umekomi.errors import EngineError, UmekomiError, Unavailable, UnknownModel
 from umekomi.serve.residency.changes import Changes, opens_alike, plan_changes
 from umekomi.serve.residency.eviction import Policy, plan_idle, plan_room, plan_trim
 from umekomi.serve.residency.loading import close_in_thread, memory_in_use_bytes, open_in_thread, return_free_memory
-from umekomi.serve.residency.resident import OpenModel, Resident
+from umekomi.serve.residency.resident import OpenedModel, OpenModel, Resident
 
 BUSY_S = 600.0
 """A model on which requests run and none has finished for this long is reported as stuck."""
@@ -89,7 +88,7 @@ class Residency:
         return resident
 
     @asynccontextmanager
-    async def lease(self, resident: Resident) -> AsyncIterator[Embedder]:
+    async def lease(self, resident: Resident) -> AsyncIterator[OpenedModel]:
         """The open model for as long as the block runs; opens it first where it is not in memory.
 
         Everyone who asks while it loads waits for the same load. Until the block has ended, the model is not
@@ -98,9 +97,9 @@ class Residency:
         """
         try:
             with resident.uses.hold(self._clock):
-                embedder = resident.embedder or await self._opened(resident)
+                model = resident.model or await self._opened(resident)
                 with resident.uses.run(self._clock):
-                    yield embedder
+                    yield model
         finally:
             self._settle(resident)
 
@@ -119,7 +118,7 @@ class Residency:
             else:
                 _log.info("not loaded at start, to keep to the memory set: model=%s", resident.settings.name)
         failures = [failure for resident in wanted if (failure := resident.cooldown.failure) is not None]
-        if failures and not any(resident.embedder for resident in wanted):
+        if failures and not any(resident.model for resident in wanted):
             raise failures[0]
 
     def replace(self, models: Iterable[ModelSettings], *, policy: Policy, reopen: bool = False) -> Changes:
@@ -166,7 +165,7 @@ class Residency:
         for resident in self._all():
             if resident.loading is not None:
                 resident.loading.cancel()
-            if resident.embedder is not None:
+            if resident.model is not None:
                 self._unload(resident, "stopping")
         if self._closing:
             await asyncio.wait(self._closing, timeout=CLOSE_WAIT_S)
@@ -174,7 +173,7 @@ class Residency:
     def _all(self) -> tuple[Resident, ...]:
         return (*self._residents, *self._retired)
 
-    async def _opened(self, resident: Resident) -> Embedder:
+    async def _opened(self, resident: Resident) -> OpenedModel:
         if self._closed:
             raise Unavailable("The server is shutting down; try again on another or later.")
         if self._watch is None:
@@ -188,7 +187,7 @@ class Residency:
         # Shielded: a client that goes away while it waits must not stop the load for the others.
         return await asyncio.shield(resident.loading)
 
-    async def _load(self, resident: Resident) -> Embedder:
+    async def _load(self, resident: Resident) -> OpenedModel:
         try:
             await self._make_room(resident)
             resident.opening = True
@@ -198,15 +197,15 @@ class Residency:
             resident.loading = None
             self._settle(resident)
 
-    async def _open(self, resident: Resident) -> Embedder:
+    async def _open(self, resident: Resident) -> OpenedModel:
         name = resident.settings.name
         _log.info("loading model=%s precision=%s", name, resident.settings.precision)
         started, before = self._clock(), self._memory_bytes()
         try:
-            embedder = await open_in_thread(lambda: self._open_model(resident.settings))
+            model = await open_in_thread(lambda: self._open_model(resident.settings))
         except Exception as error:
             raise self._failed(resident, error) from resident.cooldown.failure
-        resident.embedder = embedder
+        resident.model = model
         resident.cooldown.clear()
         resident.uses.last_used = self._clock()
         resident.load_seconds = self._clock() - started
@@ -217,9 +216,9 @@ class Residency:
             name,
             resident.load_seconds,
             resident.memory_bytes // 1_000_000,
-            embedder.card.fingerprint,
+            model.card.fingerprint,
         )
-        return embedder
+        return model
 
     def _failed(self, resident: Resident, error: Exception) -> Unavailable:
         """Take note of a failed load. Returns what those who wait for it are told."""
@@ -250,7 +249,7 @@ class Residency:
             await self._changed.wait()
 
     def _fits_beside_others(self, resident: Resident) -> bool:
-        loaded = [other for other in self._residents if other.embedder is not None and other is not resident]
+        loaded = [other for other in self._residents if other.model is not None and other is not resident]
         room = plan_room(loaded, resident, self._policy)
         budget = self._policy.memory_budget_bytes
         full = budget is not None and sum(other.memory_bytes for other in loaded) >= budget
@@ -263,7 +262,7 @@ class Residency:
                 self._unload(resident, "no longer served")
             elif resident.settings.keep_alive_s == 0 and resident.loading is None:
                 self._unload(resident, "used")
-        self._trim(keep=resident if resident.embedder is not None else None)
+        self._trim(keep=resident if resident.model is not None else None)
         self._forget_retired()
         self._notify()
 
@@ -273,19 +272,19 @@ class Residency:
 
     def _unload(self, resident: Resident, reason: str) -> None:
         """Take the model out of memory; from here on it is not leased any more."""
-        embedder, resident.embedder = resident.embedder, None
-        if embedder is None:
+        model, resident.model = resident.model, None
+        if model is None:
             return
         _log.info("unloading model=%s: %s", resident.settings.name, reason)
         resident.closing += 1
-        task = asyncio.create_task(self._close_model(resident, embedder))
+        task = asyncio.create_task(self._close_model(resident, model))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _close_model(self, resident: Resident, embedder: Embedder) -> None:
+    async def _close_model(self, resident: Resident, model: OpenedModel) -> None:
         try:
-            await close_in_thread(embedder)
-            del embedder
+            await close_in_thread(model)
+            del model
             await asyncio.sleep(LET_GO_S)
             await return_free_memory()
         except Exception:
@@ -338,7 +337,7 @@ def _unavailable(resident: Resident, retry_after_s: float) -> Unavailable:
     )
 
 
-def _retrieve(task: asyncio.Task[Embedder]) -> None:
+def _retrieve(task: asyncio.Task[OpenedModel]) -> None:
     """Mark a failed load's error as seen: all who waited for it may have gone."""
     if not task.cancelled():
         task.exception()

@@ -5,23 +5,44 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from umekomi.config import ModelSettings
-from umekomi.embedding.embedder import Embedder
+from umekomi.models.card import ModelCard
 from umekomi.serve.residency.cooldown import Cooldown
 from umekomi.serve.residency.uses import Uses
 
 State: TypeAlias = Literal["unloaded", "loading", "loaded", "failed"]
 
-OpenModel: TypeAlias = Callable[[ModelSettings], Embedder]
-"""Called in a thread. Of what it returns, this folder knows only the card and that it can be closed."""
+
+class OpenedModel(Protocol):
+    """All that residency knows of a model in memory, whatever kind it is of."""
+
+    @property
+    def card(self) -> ModelCard: ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can run something right now."""
+        ...
+
+    @property
+    def queued_tokens(self) -> int:
+        """Tokens that wait to run."""
+        ...
+
+    def close(self) -> None: ...
+
+
+OpenModel: TypeAlias = Callable[[ModelSettings], OpenedModel]
+"""Called in a thread."""
 
 
 @dataclass(slots=True, eq=False)
 class Resident:
     """One served model.
 
+    model          None while it is not in memory
     opening        its files are being read: it takes memory already
     closing        how many copies of it are giving their memory back
     memory_bytes   what loading it has cost at most; 0 before its first load
@@ -30,8 +51,8 @@ class Resident:
     """
 
     settings: ModelSettings
-    embedder: Embedder | None = None
-    loading: asyncio.Task[Embedder] | None = None
+    model: OpenedModel | None = None
+    loading: asyncio.Task[OpenedModel] | None = None
     opening: bool = False
     closing: int = 0
     cooldown: Cooldown = field(default_factory=Cooldown)
@@ -48,7 +69,7 @@ class Resident:
 
     @property
     def state(self) -> State:
-        if self.embedder is not None:
+        if self.model is not None:
             return "loaded"
         if self.loading is not None:
             return "loading"
@@ -56,15 +77,15 @@ class Resident:
 
     @property
     def takes_memory(self) -> bool:
-        return self.embedder is not None or self.opening or self.closing > 0
+        return self.model is not None or self.opening or self.closing > 0
 
     @property
     def leaving(self) -> bool:
         """Whether what it still takes is being given back."""
-        return self.closing > 0 and self.embedder is None and not self.opening
+        return self.closing > 0 and self.model is None and not self.opening
 
     @property
     def may_unload(self) -> bool:
         """Whether it is in memory, not pinned, and nobody holds it."""
-        idle = self.embedder is not None and self.uses.held == 0
+        idle = self.model is not None and self.uses.held == 0
         return idle and (self.retired or not self.settings.pinned)

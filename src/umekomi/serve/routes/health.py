@@ -24,7 +24,7 @@ async def readyz(request: Request) -> Response:
     if service.preloading:
         raise Unavailable("The server is loading its models.", retry_after_s=2)
     for resident in service.residency.residents:
-        if resident.embedder is not None and not resident.embedder.ready:
+        if resident.model is not None and not resident.model.ready:
             raise Unavailable(f"The model `{resident.settings.name}` is recovering.", retry_after_s=2)
     for resident in service.residency.stuck:
         raise Unavailable(

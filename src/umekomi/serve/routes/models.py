@@ -46,7 +46,7 @@ async def retrieve_model(request: Request) -> Response:
 def _entry(name: str, resident: Resident, kind: Capability | None, created: int) -> dict[str, Any]:
     """OpenAI's four fields, and ours. What only a loaded model knows is null until then."""
     settings = resident.settings
-    card = resident.embedder.card if resident.embedder is not None else None
+    card = resident.model.card if resident.model is not None else None
     return {
         "id": name,
         "object": "model",
