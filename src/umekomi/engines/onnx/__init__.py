@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from umekomi.engines.head import load_head
 from umekomi.engines.onnx.build import open_graph, read_model
 from umekomi.engines.onnx.built import BuiltTransformer
 from umekomi.engines.onnx.encoder import OnnxEncoder, Transformer
-from umekomi.engines.onnx.pooling import load_head
 from umekomi.engines.onnx.session import Session
 from umekomi.engines.onnx.shipped import ShippedTransformer
-from umekomi.engines.onnx.tokens import TextCutter
+from umekomi.engines.texts import TextCutter
 from umekomi.errors import BrokenModel, UnsupportedModel
 from umekomi.models.architectures import hidden_size
 from umekomi.models.bundle import Bundle

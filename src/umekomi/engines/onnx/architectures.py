@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from umekomi.engines.onnx.blueprint import Attention, Blueprint, FeedForward, Layer, Linear, Norm, Positions
-from umekomi.engines.onnx.checkpoint import Checkpoint
 from umekomi.engines.onnx.modernbert import read_modernbert
 from umekomi.engines.onnx.settings import Settings
+from umekomi.models.checkpoint import Checkpoint
 
 _DISTILBERT_EPSILON = 1e-12  # fixed in that architecture, not in its config.json
 

@@ -10,12 +10,12 @@ from umekomi.engines.onnx.architectures import read_blueprint
 from umekomi.engines.onnx.arithmetic import Arithmetic, Float32, Int8
 from umekomi.engines.onnx.blueprint import Blueprint
 from umekomi.engines.onnx.calibration import largest_inputs
-from umekomi.engines.onnx.checkpoint import Checkpoint
 from umekomi.engines.onnx.graph import WEIGHTS_FILE, Graph, WeightFile
 from umekomi.engines.onnx.layers import Writer, write_encoder
 from umekomi.engines.onnx.settings import Settings
 from umekomi.engines.onnx.signature import IDS, LENGTHS, STATES, float_output, inputs
 from umekomi.models.bundle import Bundle
+from umekomi.models.checkpoint import Checkpoint
 from umekomi.models.store import Store
 from umekomi.types import Precision, TokenIds
 

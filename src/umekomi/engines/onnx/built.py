@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from umekomi.engines.onnx.pooling import States
+from umekomi.engines.head import States
 from umekomi.engines.onnx.session import LARGE_TOKENS, Session
 from umekomi.engines.onnx.signature import IDS, LENGTHS, STATES
 from umekomi.types import TokenIds

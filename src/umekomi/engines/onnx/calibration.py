@@ -15,11 +15,11 @@ import numpy as np
 
 from umekomi.engines.onnx.arithmetic import Float32, LinearWeights, Matrix
 from umekomi.engines.onnx.blueprint import Blueprint
-from umekomi.engines.onnx.checkpoint import Checkpoint
 from umekomi.engines.onnx.graph import WEIGHTS_FILE, Graph, Value, WeightFile
 from umekomi.engines.onnx.layers import Writer, write_encoder
 from umekomi.engines.onnx.session import Session
 from umekomi.engines.onnx.signature import IDS, LENGTHS, float_output, inputs
+from umekomi.models.checkpoint import Checkpoint
 from umekomi.types import TokenIds
 
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from umekomi.engines.onnx.pooling import Head, States
-from umekomi.engines.onnx.tokens import TextCutter
+from umekomi.engines.head import Head, States
+from umekomi.engines.texts import TextCutter
 from umekomi.models.card import ModelCard
 from umekomi.types import Prepared, TokenIds, Truncation, Vectors
 

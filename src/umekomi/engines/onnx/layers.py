@@ -14,8 +14,8 @@ import numpy as np
 from umekomi.engines.onnx.arithmetic import Arithmetic, LinearWeights, Matrix
 from umekomi.engines.onnx.batch import Batch, Mask
 from umekomi.engines.onnx.blueprint import Activation, Attention, Blueprint, FeedForward, Layer, Linear, Norm
-from umekomi.engines.onnx.checkpoint import Checkpoint
 from umekomi.engines.onnx.graph import MICROSOFT, Graph, Value
+from umekomi.models.checkpoint import Checkpoint
 
 _LONG_TOKENS = 256
 """Texts over this length attend head by head, whose scores then fit the caches: 6 % faster at 384 and 512 tokens

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from umekomi.engines.onnx.blueprint import Attention, Blueprint, FeedForward, Layer, Linear, Norm
-from umekomi.engines.onnx.checkpoint import Checkpoint
 from umekomi.engines.onnx.settings import Settings
 from umekomi.errors import BrokenModel
+from umekomi.models.checkpoint import Checkpoint
 
 # What transformers fills in where config.json leaves it out.
 _EPSILON = 1e-5

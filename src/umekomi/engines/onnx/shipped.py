@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from umekomi.engines.onnx.pooling import States
+from umekomi.engines.head import States
 from umekomi.engines.onnx.session import LARGE_TOKENS, Session
 from umekomi.errors import BrokenModel, UnsupportedModel
 from umekomi.types import TokenIds

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from kit.model_folders import write_json
-from umekomi.engines.onnx.checkpoint import Checkpoint
 from umekomi.engines.registry import open_encoder
 from umekomi.errors import BrokenModel
+from umekomi.models.checkpoint import Checkpoint
 from umekomi.models.sources import open_model
 from umekomi.types import Vectors
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kit.awkward_texts import texts
 from kit.tiny_models import train_tokenizer
-from umekomi.engines.onnx.tokens import TextCutter
+from umekomi.engines.texts import TextCutter
 from umekomi.errors import InputTooLong, InvalidInput
 from umekomi.types import Truncation
 

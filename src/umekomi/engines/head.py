@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from umekomi.engines.onnx.checkpoint import Checkpoint
 from umekomi.models.bundle import Bundle
 from umekomi.models.card import Activation, Pooling
+from umekomi.models.checkpoint import Checkpoint
 from umekomi.types import Vectors
 
 States = NDArray[np.float32]
