@@ -42,6 +42,7 @@ class CostRecord(Record):
     """What a model costs, measured in this run on this machine; null where it was not or cannot be measured."""
 
     tokens_per_s: float | None = None
+    texts_per_s: float | None = None
     batch: str = Field(default="", description="How the texts were put together.")
     warm_up_s: float | None = None
     latency_ms: float | None = Field(default=None, description="Median time of one short text, warm.")
