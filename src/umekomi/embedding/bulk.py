@@ -9,26 +9,46 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from umekomi.embedding.embedder import WINDOW_TEXTS, Embedder
+from umekomi.embedding.embedder import WINDOW_TEXTS
 from umekomi.embedding.texts import check_texts
-from umekomi.embedding.vectors import check_dimensions
 from umekomi.errors import StoreError
 from umekomi.types import Embeddings, Role, Truncation
 
 
+class Source(Protocol):
+    """What gives vectors: an `Embedder`, or a model behind an address."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def iter_embed(
+        self,
+        texts: Iterable[str],
+        *,
+        role: Role,
+        truncation: Truncation,
+        dimensions: int | None,
+        window_texts: int,
+    ) -> Iterator[Embeddings]:
+        """As `Embedder.iter_embed`: one `Embeddings` for every ``window_texts`` texts, in order."""
+        ...
+
+
 def embed_resumably(
-    embedder: Embedder,
+    source: Source,
     texts: Sequence[str],
     *,
     folder: Path,
     role: Role,
     truncation: Truncation = "end",
     dimensions: int | None = None,
+    window_texts: int = WINDOW_TEXTS,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Embeddings]:
     """As `Embedder.iter_embed`, one `Embeddings` a window in order, with finished windows kept in ``folder``.
@@ -38,9 +58,8 @@ def embed_resumably(
     it has put the vectors somewhere safe.
     """
     check_texts(texts)
-    check_dimensions(dimensions, embedder.card.dim)
-    setting = f"{embedder.card.fingerprint}\0{role}\0{truncation}\0{dimensions}"
-    windows = [texts[start : start + WINDOW_TEXTS] for start in range(0, len(texts), WINDOW_TEXTS)]
+    setting = f"{source.fingerprint}\0{role}\0{truncation}\0{dimensions}"
+    windows = [texts[start : start + window_texts] for start in range(0, len(texts), window_texts)]
     paths = [folder / f"{_key(setting, window)}.npz" for window in windows]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,9 +73,9 @@ def embed_resumably(
                     todo.append(path)
                     yield from window
 
-        # Only the last window is shorter than WINDOW_TEXTS, so iter_embed's windows are exactly the missing ones.
-        for embeddings in embedder.iter_embed(
-            missing_texts(), role=role, truncation=truncation, dimensions=dimensions
+        # Only the last window is shorter than the others, so iter_embed's windows are exactly the missing ones.
+        for embeddings in source.iter_embed(
+            missing_texts(), role=role, truncation=truncation, dimensions=dimensions, window_texts=window_texts
         ):
             _save(embeddings, todo.popleft())
             progress(len(embeddings))
@@ -65,7 +84,7 @@ def embed_resumably(
             f"{folder}: cannot be written: {error.strerror or error}; free space or choose another"
         ) from None
     for path in paths:
-        yield _load(path, embedder.card.fingerprint)
+        yield _load(path, source.fingerprint)
 
 
 def _key(setting: str, window: Sequence[str]) -> str:

@@ -77,6 +77,11 @@ class Embedder:
         return self._encoder.card
 
     @property
+    def fingerprint(self) -> str:
+        """Which vectors these are comparable with; it goes by the card."""
+        return self._encoder.card.fingerprint
+
+    @property
     def ready(self) -> bool:
         """Whether every lane runs; False for the moment in which a lost one is replaced, and once closed."""
         return self._lanes.ready
@@ -104,7 +109,6 @@ class Embedder:
         `InputTooLong` under ``truncation="error"``; `EngineError` where the runtime failed.
         """
         check_texts(texts)  # before any work: a bad text at the end should not cost an hour
-        check_dimensions(dimensions, self.card.dim)
         parts = list(self.iter_embed(texts, role=role, truncation=truncation, dimensions=dimensions))
         if len(parts) == 1:
             return parts[0]
@@ -124,13 +128,15 @@ class Embedder:
         role: Role,
         truncation: Truncation = "end",
         dimensions: int | None = None,
+        window_texts: int = WINDOW_TEXTS,
     ) -> Iterator[Embeddings]:
         """As `embed`, for any number of texts in bounded memory: yields one `Embeddings` for each window of
-        `WINDOW_TEXTS` texts, in order. Closing the iterator early drops what has not run."""
+        ``window_texts`` texts, in order. Closing the iterator early drops what has not run."""
+        check_dimensions(dimensions, self.card.dim)
         running: deque[tuple[list[Prepared], Future[Vectors]]] = deque()
         source = iter(texts)
         try:
-            while window := list(islice(source, WINDOW_TEXTS)):
+            while window := list(islice(source, window_texts)):
                 prepared = self.prepare(window, role=role, truncation=truncation)
                 running.append((prepared, self.submit(prepared)))
                 if len(running) > WINDOWS_AHEAD:

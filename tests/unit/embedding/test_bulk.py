@@ -12,16 +12,10 @@ import numpy as np
 import pytest
 
 import umekomi
-from umekomi.embedding import bulk, embedder
+from umekomi.embedding import bulk
 from umekomi.errors import InvalidInput
 
 TEXTS = [f"text {i}" for i in range(25)]
-
-
-@pytest.fixture(autouse=True)
-def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedder, "WINDOW_TEXTS", 10)
-    monkeypatch.setattr(bulk, "WINDOW_TEXTS", 10)
 
 
 def _run(texts: list[str], folder: Path, role: umekomi.Role = "document") -> tuple[np.ndarray, list[str]]:
@@ -35,7 +29,7 @@ def _run(texts: list[str], folder: Path, role: umekomi.Role = "document") -> tup
             return prepare(window, **options)  # type: ignore[arg-type]
 
         model.prepare = spy  # type: ignore[method-assign,assignment]
-        parts = list(bulk.embed_resumably(model, texts, folder=folder, role=role))
+        parts = list(bulk.embed_resumably(model, texts, folder=folder, role=role, window_texts=10))
     return np.concatenate([part.vectors for part in parts]), computed
 
 

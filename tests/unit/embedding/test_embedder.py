@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import umekomi
-from umekomi.embedding import embedder as embedder_module
 from umekomi.errors import InputTooLong, InvalidInput, UnknownModel
 
 valid_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
@@ -34,13 +33,10 @@ def test_row_i_belongs_to_text_i_whatever_its_neighbours(hashing: umekomi.Embedd
         assert alone.tokens[0] == together.tokens[row]
 
 
-def test_windows_of_a_long_input_keep_their_order(
-    hashing: umekomi.Embedder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_windows_of_a_long_input_keep_their_order(hashing: umekomi.Embedder) -> None:
     texts = [f"{i} {'x' * (i * 7 % 31)}" for i in range(100)]
     whole = hashing.embed(texts, role="raw").vectors
-    monkeypatch.setattr(embedder_module, "WINDOW_TEXTS", 7)
-    parts = list(hashing.iter_embed(iter(texts), role="raw"))
+    parts = list(hashing.iter_embed(iter(texts), role="raw", window_texts=7))
     assert [len(part) for part in parts] == [7] * 14 + [2]
     assert np.array_equal(np.concatenate([part.vectors for part in parts]), whole)
 
