@@ -14,9 +14,11 @@ UmekomiError                    everything that umekomi raises on purpose
 ├── SourceUnavailable           a hub or a package index could not be reached; exit code 3
 ├── StoreError                  the model store cannot be read or written (disk full, permissions); exit code 2
 ├── Overloaded                  the queue is full; try again later
+│   └── RateLimited             an API key has used what it may use in a minute
 ├── Unavailable                 loading failed a moment ago, or the server is draining
 ├── EngineError                 a runtime failed while computing; exit code 1
 └── UpstreamError               another server that we relay to failed
+    └── UpstreamTimeout         it did not answer in time
 
 A message names the value, the limit and the next step. HTTP statuses live in ``serve/status.py``,
 exit codes in ``cli/exit_codes.py``; a test walks this tree and fails on an unmapped class.
@@ -89,6 +91,10 @@ class Overloaded(UmekomiError):
         self.retry_after_s = retry_after_s
 
 
+class RateLimited(Overloaded):
+    """An API key has used what it may use in a minute. No other model is asked instead."""
+
+
 class Unavailable(UmekomiError):
     """Not able to serve right now: loading failed a moment ago, or the server is draining."""
 
@@ -102,4 +108,17 @@ class EngineError(UmekomiError):
 
 
 class UpstreamError(UmekomiError):
-    """Another server that we relay to failed."""
+    """Another server that we relay to failed.
+
+    ``str(error)`` may name its address and repeat its words. ``public`` is what a stranger may be told, and
+    ``may_pass`` whether the same request could succeed later.
+    """
+
+    def __init__(self, message: str, *, public: str | None = None, may_pass: bool = True) -> None:
+        super().__init__(message)
+        self.public = public
+        self.may_pass = may_pass
+
+
+class UpstreamTimeout(UpstreamError):
+    """Another server that we relay to did not answer in time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from umekomi.config.environment import api_key, disable_hub_telemetry, home, hub_offline
+from umekomi.config.environment import api_key, disable_hub_telemetry, home, hub_offline, secret
 from umekomi.config.loading import load_settings
 from umekomi.config.models import LlamaSettings, ModelKind, ModelSettings, RemoteSettings, Replica, TokenVocabulary
 from umekomi.config.section import Section
@@ -41,4 +41,5 @@ __all__ = [
     "hub_offline",
     "json_schema",
     "load_settings",
+    "secret",
 ]

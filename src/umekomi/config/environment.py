@@ -37,3 +37,8 @@ def disable_hub_telemetry() -> None:
 def api_key() -> str | None:
     """Key for a server that the command line asks, from ``$UMEKOMI_API_KEY``."""
     return os.environ.get("UMEKOMI_API_KEY") or None
+
+
+def secret(variable: str) -> str | None:
+    """The key that umekomi.yaml leaves to the environment variable ``variable``; None where it is unset or empty."""
+    return os.environ.get(variable, "").strip() or None

@@ -58,6 +58,7 @@ STATUSES: dict[type[errors.UmekomiError], Status] = {
     errors.Unavailable: Status(503, SERVICE_UNAVAILABLE, SERVICE_UNAVAILABLE, retry=True),
     errors.EngineError: _INTERNAL,
     errors.UpstreamError: Status(502, "upstream_error", "upstream_error", retry=True, public=False),
+    errors.UpstreamTimeout: Status(504, "upstream_error", "upstream_timeout", retry=True, public=False),
 }
 """The nearest class in an error's ancestry counts. A model's broken files are no fault of the client's."""
 
@@ -107,6 +108,8 @@ def envelope(message: str, *, type: str, param: str | None = None, code: str | N
 
 
 def _message(error: BaseException, status: Status) -> str:
+    if isinstance(error, errors.UpstreamError) and error.public is not None:
+        return error.public
     if not status.public:
         return "The server could not do this; its log tells why under this request's x-request-id."
     if isinstance(error, HTTPException):
@@ -119,6 +122,7 @@ def _headers(error: BaseException, status: Status) -> dict[str, str]:
     if isinstance(error, (errors.Overloaded, errors.Unavailable)):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     would_repeat = not status.retry or isinstance(error.__cause__, errors.UserError)
+    would_repeat = would_repeat or (isinstance(error, errors.UpstreamError) and not error.may_pass)
     if status.status >= 500 and would_repeat:
         headers["x-should-retry"] = "false"  # OpenAI's clients repeat a 5xx twice unless told
     return headers

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from umekomi.errors import InvalidInput, Overloaded
+from umekomi.errors import InvalidInput, RateLimited
 from umekomi.serve.access.keys import Key
 
 WINDOW_S = 60
@@ -99,12 +99,12 @@ class RateLimits:
         self._windows: dict[str, _Windows] = {}
 
     def take_request(self, key: Key) -> None:
-        """Count a request. Raises `Overloaded` with the time to wait where the key's limit is reached."""
+        """Count a request. Raises `RateLimited` with the time to wait where the key's limit is reached."""
         if key.requests_per_minute is not None:
             self._take(key, "requests", 1, key.requests_per_minute)
 
     def take_tokens(self, key: Key, tokens: int) -> None:
-        """Count a request's tokens before they run. Raises `Overloaded` where they do not fit any more.
+        """Count a request's tokens before they run. Raises `RateLimited` where they do not fit any more.
 
         Raises `InvalidInput` where they never can, because they are more than a whole minute's.
         """
@@ -152,7 +152,7 @@ class RateLimits:
             if window.used + count <= limit:
                 window.add(now, count)
                 return
-        raise Overloaded(
+        raise RateLimited(
             f"Rate limit reached for the key '{key.name}': {limit} {what} a minute; "
             f"try again in {_duration(wait_s)}.",
             retry_after_s=wait_s,
