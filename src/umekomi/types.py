@@ -17,6 +17,9 @@ Truncation: TypeAlias = Literal["error", "end", "start"]
 Precision: TypeAlias = Literal["fp32", "int8"]
 """Number format of the linear layers while running; vectors are float32 in every precision."""
 
+NumberFormat: TypeAlias = Literal["fp32", "int8", "bf16", "fp16"]
+"""A precision, or what an engine chose on a GPU."""
+
 Vectors: TypeAlias = NDArray[np.float32]
 """float32 ``(n, dim)``, C order; row *i* belongs to text *i*."""
 

@@ -180,6 +180,7 @@ def _facts(bundle: Bundle) -> dict[str, Any]:
         "pooling": card.pooling,
         "normalize": card.normalize,
         "dense": [asdict(layer) for layer in card.dense],
+        "in_pieces": card.in_pieces,
         "prompts": dict(card.prompts),
         "licence": card.licence,
         "languages": list(card.languages),

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umekomi.models.bundle import Bundle
-from umekomi.models.card import Activation, Pooling
+from umekomi.models.card import Activation, DenseLayer, NormLayer, Pooling
 from umekomi.models.checkpoint import Checkpoint
+from umekomi.models.weights import SINGLE
 from umekomi.types import Vectors
 
 States = NDArray[np.float32]
@@ -32,38 +33,69 @@ class Dense:
     bias: NDArray[np.float32] | None
     activation: Activation
 
+    def apply(self, vectors: Vectors) -> Vectors:
+        product = vectors @ self.matrix.T
+        return _ACTIVATIONS[self.activation](product if self.bias is None else product + self.bias)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Norm:
+    """One layer normalisation's numbers: ``weight`` ``(features,)``, ``bias`` the same or None."""
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32] | None
+    epsilon: float = 1e-5
+
+    def apply(self, vectors: Vectors) -> Vectors:
+        centred = vectors - vectors.mean(axis=1, keepdims=True)
+        spread = np.sqrt((centred * centred).mean(axis=1, keepdims=True) + np.float32(self.epsilon))
+        scaled: Vectors = centred / spread * self.weight
+        return scaled if self.bias is None else scaled + self.bias
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Head:
     """Everything after the transformer."""
 
     pooling: Pooling
-    dense: tuple[Dense, ...]
+    layers: tuple[Dense | Norm, ...]
     normalize: bool
 
     def vectors(self, states: Sequence[States]) -> Vectors:
         """Vectors for texts' states, in order: float32 ``(len(states), dim)``. No text may be empty."""
-        vectors = np.stack([_POOLINGS[self.pooling](one) for one in states])
-        for layer in self.dense:
-            vectors = vectors @ layer.matrix.T
-            if layer.bias is not None:
-                vectors = vectors + layer.bias
-            vectors = _ACTIVATIONS[layer.activation](vectors)
+        return self.finish(np.stack([_POOLINGS[self.pooling](one) for one in states]))
+
+    def finish(self, vectors: Vectors) -> Vectors:
+        """Vectors for pooled states, float32 ``(texts, hidden)``, in order."""
+        for layer in self.layers:
+            vectors = layer.apply(vectors)
         if self.normalize:
             lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
             vectors = vectors / np.maximum(lengths, _LEAST_LENGTH)[:, None]
         return np.ascontiguousarray(vectors, np.float32)
 
 
+def activate(activation: Activation, values: Vectors) -> Vectors:
+    """``values`` through an activation, one by one."""
+    return _ACTIVATIONS[activation](values)
+
+
 def load_head(bundle: Bundle) -> Head:
-    """The bundle's head. Raises `BrokenModel` where a dense layer's file is missing or has another shape."""
-    layers = []
-    for layer in bundle.card.dense:
-        checkpoint = Checkpoint([bundle.folder / layer.path / "model.safetensors"])
-        matrix = checkpoint.read("linear.weight", (layer.out_features, layer.in_features))
-        bias = checkpoint.read("linear.bias", (layer.out_features,)) if layer.bias else None
-        layers.append(Dense(np.array(matrix), None if bias is None else np.array(bias), layer.activation))
-    return Head(bundle.card.pooling, tuple(layers), bundle.card.normalize)
+    """The bundle's head. Raises `BrokenModel` where a layer's file is missing or has another shape."""
+    layers = tuple(_load_layer(bundle, layer) for layer in bundle.card.dense)
+    return Head(bundle.card.pooling, layers, bundle.card.normalize)
+
+
+def _load_layer(bundle: Bundle, layer: DenseLayer | NormLayer) -> Dense | Norm:
+    checkpoint = Checkpoint([bundle.folder / layer.path / SINGLE])
+    size = layer.out_features
+    if isinstance(layer, NormLayer):
+        weight, bias = (np.array(checkpoint.read(f"norm.{name}", (size,))) for name in ("weight", "bias"))
+        return Norm(weight, bias)
+    matrix = np.array(checkpoint.read("linear.weight", (size, layer.in_features)))
+    return Dense(
+        matrix, np.array(checkpoint.read("linear.bias", (size,))) if layer.bias else None, layer.activation
+    )
 
 
 def _weighted_mean(states: States) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
-"""What a transformer's config.json means by architecture: the width of its states and its longest input."""
+"""What a transformer's config.json means by architecture: its kind, the width of its states, its longest input."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,29 @@ _PADDED_POSITIONS = frozenset(
 )
 """Positions count from ``pad_token_id + 1``, so that the first rows of the position table hold no token."""
 
-_WIDTH_KEYS = ("hidden_size", "dim", "d_model")
+_WIDTH_KEYS = ("hidden_size", "dim", "d_model", "n_embd")
+_LENGTH_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length")
+_RELATIVE_POSITIONS = frozenset({"t5", "mt5", "umt5", "longt5"})
+"""These state a length that nothing in them depends on."""
+
+_GENERATING = re.compile(r"\w+(ForCausalLM|LMHeadModel)")
+_CLASSIFYING = re.compile(r"\w+ForSequenceClassification")
 _DEFAULT_PAD = 1  # RoBERTa's, where config.json leaves it out
+
+
+def generates(config: Mapping[str, Any]) -> bool:
+    """Whether it was saved as a model that generates text."""
+    return _saved_as(_GENERATING, config)
+
+
+def classifies(config: Mapping[str, Any]) -> bool:
+    """Whether it was saved as a model that classifies texts, or pairs of them."""
+    return _saved_as(_CLASSIFYING, config)
+
+
+def _saved_as(kind: re.Pattern[str], config: Mapping[str, Any]) -> bool:
+    classes = config.get("architectures")
+    return isinstance(classes, list) and any(isinstance(name, str) and kind.fullmatch(name) for name in classes)
 
 
 def hidden_size(config: Mapping[str, Any], file: Path) -> int:
@@ -30,10 +52,10 @@ def hidden_size(config: Mapping[str, Any], file: Path) -> int:
 
 def max_positions(config: Mapping[str, Any], file: Path) -> int | None:
     """Tokens that the position table holds, special tokens included; None where config.json states no limit."""
-    stated = config.get("max_position_embeddings")
-    if stated is None or stated == -1:
+    key = next((key for key in _LENGTH_KEYS if config.get(key) not in (None, -1)), None)
+    if key is None or config.get("model_type") in _RELATIVE_POSITIONS:
         return None
-    positions = positive_int(stated, "max_position_embeddings", file)
+    positions = positive_int(config[key], key, file)
     if config.get("model_type") not in _PADDED_POSITIONS:
         return positions
     pad = config.get("pad_token_id", _DEFAULT_PAD)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from umekomi.errors import BrokenModel, UnsupportedModel
-from umekomi.models.architectures import hidden_size, max_positions, positive_int
+from umekomi.models.architectures import generates, hidden_size, max_positions, positive_int
 from umekomi.models.card import ModelCard
 from umekomi.models.catalog import CatalogEntry
 from umekomi.models.digests import DigestCache, combine
@@ -33,6 +33,8 @@ _TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "adde
 
 # Keys of config.json that say who saved it, not what it computes.
 _NOT_COMPUTED = frozenset({"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"})
+
+_GENERATING_NOTICE = "made for generating text: its vectors are the mean of its last hidden states"
 
 _NO_LIMIT = 1_000_000
 """A model_max_length over this is transformers' way of saying that there is none."""
@@ -93,7 +95,7 @@ def open_bundle(
     if not isinstance(architecture, str):
         raise BrokenModel(f"{config_file}: model_type is {architecture!r}; expected the architecture's name")
     width = hidden_size(config, config_file)
-    layout = read_layout(folder, width) or _catalog_layout(origin, folder)
+    layout = read_layout(folder, width) or _unstated_layout(origin, folder, config)
     weights = find_weights(folder, architecture, name=origin.name)
     settings = read_transformer_settings(folder)
     card = ModelCard(
@@ -110,8 +112,9 @@ def open_bundle(
         ),
         tokenizer_digest=_tokenizer_digest(folder, settings, digests),
         dense=layout.dense,
+        in_pieces=layout.in_pieces,
         prompts=MappingProxyType({**(origin.entry.prompts if origin.entry else {}), **read_prompts(folder)}),
-        notice=origin.notice,
+        notice=_notice(layout, origin, notify),
     )
     card = _with_readme(card, folder, origin)
     if origin.entry and notify:
@@ -150,14 +153,25 @@ def _refuse_remote_code(settings: Mapping[str, Any], path: Path) -> None:
         )
 
 
-def _catalog_layout(origin: Origin, folder: Path) -> Layout:
-    if origin.entry is None:
-        raise UnsupportedModel(
-            f"{origin.name}: {folder / 'modules.json'} is missing, so nothing states the pooling, and a guess "
-            "would give wrong vectors; add modules.json and 1_Pooling/config.json with the pooling_mode of the "
-            "model's documentation, as SentenceTransformer.save writes them"
-        )
-    return Layout(origin.entry.pooling, origin.entry.normalize, ())
+def _unstated_layout(origin: Origin, folder: Path, config: Mapping[str, Any]) -> Layout:
+    """What the catalog knows; for a model that generates text, vectors as FastChat makes them of any such model."""
+    if origin.entry is not None:
+        return Layout(origin.entry.pooling, origin.entry.normalize)
+    if generates(config):
+        return Layout("mean", normalize=True, in_pieces=True)
+    raise UnsupportedModel(
+        f"{origin.name}: {folder / 'modules.json'} is missing, so nothing states the pooling, and a guess "
+        "would give wrong vectors; add modules.json and 1_Pooling/config.json with the pooling_mode of the "
+        "model's documentation, as SentenceTransformer.save writes them"
+    )
+
+
+def _notice(layout: Layout, origin: Origin, notify: Callable[[str], None] | None) -> str | None:
+    if not layout.in_pieces:
+        return origin.notice
+    if notify:
+        notify(f"{origin.name}: {_GENERATING_NOTICE}")
+    return f"{origin.notice}; {_GENERATING_NOTICE}" if origin.notice else _GENERATING_NOTICE
 
 
 def _max_tokens(

@@ -14,7 +14,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Literal, Self, TypeAlias
 
-from umekomi.types import Precision, Role
+from umekomi.types import NumberFormat, Role
 
 Pooling: TypeAlias = Literal["mean", "cls", "max", "mean_sqrt_len", "weightedmean", "lasttoken"]
 """How token vectors become one, in sentence-transformers' words."""
@@ -41,6 +41,14 @@ class DenseLayer:
     activation: Activation
 
 
+@dataclass(frozen=True, slots=True)
+class NormLayer:
+    """A layer normalisation after pooling (sentence-transformers' LayerNorm module)."""
+
+    path: str
+    out_features: int
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """A model as data. Two cards that could give different vectors never share a `fingerprint`.
@@ -52,9 +60,11 @@ class ModelCard:
     max_tokens     longest text in tokens, special tokens included
     pooling        how token vectors become one; without meaning for a model that makes no vectors
     normalize      whether vectors have unit length
-    dense          linear layers between pooling and normalisation, in order
+    in_pieces      whether a text over ``max_tokens`` is run in pieces of that length, whose token states are pooled
+                   together; else it is cut
+    dense          layers between pooling and normalisation, in order
     prompts        text put before an input, by prompt name; ``query`` and ``document`` serve the roles
-    precision      number format of the linear layers
+    precision      number format of the linear layers; ``bf16`` and ``fp16`` on a GPU only
     capabilities   what the model can be asked for
     weights_digest, tokenizer_digest   sha256 over the files' contents, hex
     licence        SPDX identifier where known
@@ -72,9 +82,10 @@ class ModelCard:
     normalize: bool
     weights_digest: str
     tokenizer_digest: str
-    dense: tuple[DenseLayer, ...] = ()
+    dense: tuple[DenseLayer | NormLayer, ...] = ()
+    in_pieces: bool = False
     prompts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    precision: Precision = "fp32"
+    precision: NumberFormat = "fp32"
     capabilities: tuple[Capability, ...] = ("embedding",)
     licence: str | None = None
     languages: tuple[str, ...] = ()
@@ -84,7 +95,8 @@ class ModelCard:
     def fingerprint(self) -> str:
         """Hash of weights, tokenizer, pooling, normalisation, dense layers, prompts, context and precision.
 
-        The name, the source, the licence and the notice do not enter: a copy of a model gives the same vectors.
+        The engine does not enter: those that run a model in one precision agree. Nor do the name, the source, the
+        licence and the notice: a copy of a model gives the same vectors.
         """
         parts = {
             "weights": self.weights_digest,
@@ -97,6 +109,8 @@ class ModelCard:
             "max_tokens": self.max_tokens,
             "precision": self.precision,
         }
+        if self.in_pieces:
+            parts["in_pieces"] = True
         canonical = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:FINGERPRINT_LENGTH]
 
@@ -104,7 +118,7 @@ class ModelCard:
         """The text put before an input of this role; empty for ``raw`` and where the model has none."""
         return "" if role == "raw" else self.prompts.get(role, "")
 
-    def with_precision(self, precision: Precision) -> Self:
+    def with_precision(self, precision: NumberFormat) -> Self:
         return replace(self, precision=precision)
 
     def with_prompts(self, prompts: Mapping[str, str]) -> Self:

@@ -14,7 +14,7 @@ from typing import Any
 
 from umekomi.errors import BrokenModel, UnsupportedModel
 from umekomi.models.architectures import positive_int
-from umekomi.models.card import Activation, DenseLayer, Pooling
+from umekomi.models.card import Activation, DenseLayer, NormLayer, Pooling
 from umekomi.models.files import inside, read_json, read_object, read_optional_object
 from umekomi.models.weights import SINGLE, find_pickled, tensor_shapes
 
@@ -29,7 +29,7 @@ TRANSFORMER_CONFIGS = (
 
 _MODULE_TYPE = re.compile(
     r"sentence_transformers\.(?:models|base\.modules|sentence_transformer\.modules)"
-    r"(?:\.[a-z_]+)?\.(Transformer|Pooling|Dense|Normalize)"
+    r"(?:\.[a-z_]+)?\.(Transformer|Pooling|Dense|LayerNorm|Dropout|Normalize)"
 )
 
 # Boolean keys up to release 5, and the words of the pooling_mode key since.
@@ -56,16 +56,18 @@ _ACTIVATIONS: Mapping[str, Activation] = {
     "GELU": "gelu",
     "Sigmoid": "sigmoid",
 }
+_LAYERS = ("Dense", "LayerNorm")
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # the order in which sentence-transformers looks
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What stands after the transformer, as the model ships it."""
+    """What stands after the transformer, as the model ships it. The words are `umekomi.models.card.ModelCard`'s."""
 
     pooling: Pooling
     normalize: bool
-    dense: tuple[DenseLayer, ...]
+    dense: tuple[DenseLayer | NormLayer, ...] = ()
+    in_pieces: bool = False
 
 
 def read_layout(folder: Path, hidden_size: int) -> Layout | None:
@@ -79,17 +81,17 @@ def read_layout(folder: Path, hidden_size: int) -> Layout | None:
         return None
     modules = _read_modules(path)
     kinds = [kind for kind, _ in modules]
-    if not re.fullmatch(r"TP(?:D)*N?", "".join(kind[0] for kind in kinds)):
+    if not re.fullmatch(r"TP[DL]*N?", "".join(kind[0] for kind in kinds)):
         raise UnsupportedModel(
             f"{path}: the modules are {', '.join(kinds) or 'none'}; supported are Transformer, Pooling, any number "
-            "of Dense, and at most one Normalize, in this order"
+            "of Dense and LayerNorm, and at most one Normalize, in this order"
         )
     if modules[0][1].strip("/.") != "":
         raise UnsupportedModel(
             f"{path}: the transformer lies in {modules[0][1]!r}; supported is the model's own folder"
         )
     pooling = _read_pooling(inside(folder, modules[1][1], stated_in=path) / "config.json", hidden_size)
-    dense = _read_dense_layers(folder, [p for kind, p in modules if kind == "Dense"], hidden_size)
+    dense = _read_layers(folder, [module for module in modules if module[0] in _LAYERS], hidden_size)
     if kinds[-1] == "Normalize":
         normalize_config = inside(folder, modules[-1][1], stated_in=path) / "config.json"
         _require_sentence_embedding(read_optional_object(normalize_config), normalize_config)
@@ -136,7 +138,7 @@ def read_prompts(folder: Path) -> dict[str, str]:
 
 
 def _read_modules(path: Path) -> list[tuple[str, str]]:
-    """Kind and path of each module, in order."""
+    """Kind and path of each module, in order; Dropout left out, which does nothing but in training."""
     stated = read_json(path)
     if not isinstance(stated, list) or not all(isinstance(module, dict) for module in stated):
         raise BrokenModel(f"{path}: must hold a list of modules")
@@ -150,9 +152,11 @@ def _read_modules(path: Path) -> list[tuple[str, str]]:
             raise UnsupportedModel(f"{path}: the module {kind!r} is code of the model's own, which is never run")
         if known is None:
             raise UnsupportedModel(
-                f"{path}: the module {kind!r} is not supported; known: Transformer, Pooling, Dense, Normalize"
+                f"{path}: the module {kind!r} is not supported; known: Transformer, Pooling, Dense, LayerNorm, "
+                "Dropout, Normalize"
             )
-        modules.append((known[1], place))
+        if known[1] != "Dropout":
+            modules.append((known[1], place))
     return modules
 
 
@@ -199,16 +203,27 @@ def _pooling_modes(settings: Mapping[str, Any], path: Path) -> list[Pooling]:
     return modes
 
 
-def _read_dense_layers(folder: Path, places: Sequence[str], hidden_size: int) -> tuple[DenseLayer, ...]:
-    layers: list[DenseLayer] = []
+def _read_layers(
+    folder: Path, modules: Sequence[tuple[str, str]], hidden_size: int
+) -> tuple[DenseLayer | NormLayer, ...]:
+    layers: list[DenseLayer | NormLayer] = []
     width = hidden_size
-    for place in places:
-        layer = _read_dense(folder, place)
-        if layer.in_features != width:
-            raise BrokenModel(f"{folder / place}: in_features is {layer.in_features}, but {width} values come in")
+    for kind, place in modules:
+        layer = _read_dense(folder, place) if kind == "Dense" else _read_norm(folder, place)
+        comes_in = layer.in_features if isinstance(layer, DenseLayer) else layer.out_features
+        if comes_in != width:
+            raise BrokenModel(f"{folder / place}: takes {comes_in} values, but {width} come in")
         width = layer.out_features
         layers.append(layer)
     return tuple(layers)
+
+
+def _read_norm(folder: Path, place: str) -> NormLayer:
+    module = inside(folder, place, stated_in=folder / MODULES)
+    path = module / "config.json"
+    size = positive_int(read_object(path).get("dimension"), "dimension", path)
+    _check_module_weights(module, {"norm.weight": (size,), "norm.bias": (size,)})
+    return NormLayer(place, size)
 
 
 def _read_dense(folder: Path, place: str) -> DenseLayer:
@@ -223,24 +238,27 @@ def _read_dense(folder: Path, place: str) -> DenseLayer:
         in_features=positive_int(settings.get("in_features"), "in_features", path),
         out_features=positive_int(settings.get("out_features"), "out_features", path),
         bias=settings.get("bias", True) is True,
-        activation=_read_activation(settings, path),
+        activation=read_activation(settings, "activation_function", path),
     )
-    _check_dense_weights(layer, module)
+    expected: dict[str, tuple[int, ...]] = {"linear.weight": (layer.out_features, layer.in_features)}
+    if layer.bias:
+        expected["linear.bias"] = (layer.out_features,)
+    _check_module_weights(module, expected)
     return layer
 
 
-def _read_activation(settings: Mapping[str, Any], path: Path) -> Activation:
-    stated = settings.get("activation_function")
+def read_activation(settings: Mapping[str, Any], key: str, path: Path) -> Activation:
+    """The activation that ``key`` names, as torch calls it. Raises `UnsupportedModel`."""
+    stated = settings.get(key)
     if isinstance(stated, str) and stated.startswith("torch.nn."):
         activation = _ACTIVATIONS.get(stated.rpartition(".")[2])
         if activation:
             return activation
-    raise UnsupportedModel(
-        f"{path}: activation_function is {stated!r}; supported: {', '.join(_ACTIVATIONS)} of torch.nn"
-    )
+    raise UnsupportedModel(f"{path}: {key} is {stated!r}; supported: {', '.join(_ACTIVATIONS)} of torch.nn")
 
 
-def _check_dense_weights(layer: DenseLayer, module: Path) -> None:
+def _check_module_weights(module: Path, expected: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises `BrokenModel` unless the module's file holds the ``expected`` tensors, by name and shape."""
     path = module / SINGLE
     if not path.exists() and find_pickled(module):
         raise UnsupportedModel(
@@ -248,9 +266,6 @@ def _check_dense_weights(layer: DenseLayer, module: Path) -> None:
             "turn the model into safetensors once: umekomi models convert NAME"
         )
     shapes = tensor_shapes(path)
-    expected: dict[str, tuple[int, ...]] = {"linear.weight": (layer.out_features, layer.in_features)}
-    if layer.bias:
-        expected["linear.bias"] = (layer.out_features,)
     for tensor, shape in expected.items():
         if shapes.get(tensor) != shape:
             found = shapes.get(tensor, "missing")

@@ -17,6 +17,7 @@ INDEX = "model.safetensors.index.json"
 ONNX = "onnx/model.onnx"
 ONNX_DATA = "onnx/model.onnx_data"
 PICKLED_PATTERNS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_MODULES = ("Dense", "LayerNorm")
 _TRAINING_STATE = ("training_args", "optimizer", "scheduler", "rng_state", "scaler")
 
 
@@ -67,12 +68,12 @@ def find_pickled(folder: Path) -> list[Path]:
 
 
 def pickled_files(folder: Path) -> list[Path]:
-    """The pickles that keep a folder from being loaded: of the folder itself, and of its Dense modules.
+    """The pickles that keep a folder from being loaded: of the folder itself, and of its modules with weights.
 
     Empty where every part has safetensors, ONNX or GGUF weights.
     """
     needed: list[Path] = []
-    modules = sorted(path.parent for path in folder.glob("*_Dense/config.json"))
+    modules = sorted(path.parent for kind in _MODULES for path in folder.glob(f"*_{kind}/config.json"))
     for place in [folder, *modules]:
         loadable = (place / SINGLE, place / INDEX, place / ONNX)
         if not any(path.exists() for path in loadable) and not any(place.glob("*.gguf")):

@@ -29,7 +29,8 @@ DECIDING: dict[str, st.SearchStrategy[Any]] = {
     "tokenizer_digest": digest,
     "dense": st.lists(layers, max_size=2).map(tuple),
     "prompts": st.fixed_dictionaries({"query": text, "document": text}),
-    "precision": st.sampled_from(["fp32", "int8"]),
+    "in_pieces": st.booleans(),
+    "precision": st.sampled_from(["fp32", "int8", "bf16", "fp16"]),
 }
 SPEAKING: dict[str, st.SearchStrategy[Any]] = {
     "name": text,
