@@ -75,7 +75,7 @@ class ScoreRecord(Record):
     model: str
     metric: str
     value: float
-    ci95: tuple[float, float]
+    ci95: tuple[float, float] | None = Field(description="Null for a figure that was only taken over or repeated.")
     items: int
     role: str = Field(description="Role of the texts: document, query or raw; query/document for retrieval.")
 
