@@ -1,0 +1,87 @@
+"""`open_task`: what users have (a table, a folder, an archive, a sample's name) as a task, without code."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from umekomi.errors import InvalidInput
+from umekomi.evaluate.datasets.building import Notes, build_labels
+from umekomi.evaluate.datasets.columns import ColumnRole, plan_columns
+from umekomi.evaluate.datasets.samples import open_sample
+from umekomi.evaluate.datasets.sources import Files, open_files, split_source
+from umekomi.evaluate.datasets.tables import Table, is_table, read_table
+from umekomi.evaluate.tasks import Task, TaskKind
+
+__all__ = ["open_task"]
+
+
+def open_task(
+    source: str,
+    *,
+    kind: TaskKind | None = None,
+    name: str | None = None,
+    text: str | None = None,
+    label: str | None = None,
+    group: str | None = None,
+    first: str | None = None,
+    second: str | None = None,
+    score: str | None = None,
+    query: str | None = None,
+    positive: str | None = None,
+    id: str | None = None,
+) -> Task:
+    """The task that ``source`` holds.
+
+    source  a .csv, .tsv, .jsonl, .json, .parquet or .xlsx file, also inside .zip or .gz; a folder or .zip in BEIR's
+            or NanoBEIR's layout; ``sample``, ``sample-ja``, ``sample-en``. ``#`` names a part: a member of an
+            archive (``set.zip#test.csv``), a split of a folder (``scifact#dev``)
+    kind    what a table is to be taken for: ``labels``, ``pairs`` or ``retrieval``; by its columns where None
+    name    what results call it; by the file's name where None
+    text …  the column for each part of the task; guessed from names and contents where None, which
+            ``origin.guessed`` says
+
+    Raises `InvalidInput` for what cannot be read or makes no task, naming file, line and columns; `MissingExtra`.
+    """
+    named: dict[ColumnRole, str | None] = {
+        "text": text, "label": label, "group": group, "first": first, "second": second, "score": score,
+        "query": query, "positive": positive, "id": id,
+    }  # fmt: skip
+    columns = {role: column for role, column in named.items() if column is not None}
+    if (sample := open_sample(source)) is not None:
+        return sample
+    path, part = split_source(source)
+    files = open_files(path, str(path))
+    table = _choose_table(files, part)
+    plan = plan_columns(table, columns, kind)
+    notes = Notes(name=name or _stem(path, part), source=source)
+    return build_labels(table, plan, notes)
+
+
+def _choose_table(files: Files, part: str | None) -> Table:
+    """The one table among ``files``, or the one that ``part`` names."""
+    names = [name for name in files.names() if is_table(name)]
+    if part is not None:
+        names = [name for name in names if part in (name, PurePosixPath(name).name)]
+    if len(names) != 1:
+        raise _no_single_table(files, names, part)
+    return read_table(names[0], files.read(names[0]))
+
+
+def _no_single_table(files: Files, names: list[str], part: str | None) -> InvalidInput:
+    if names:
+        some = ", ".join(names[:5]) + ("…" if len(names) > 5 else "")
+        return InvalidInput(f"{files.name}: holds {len(names)} tables: {some}; name one: {files.name}#{names[0]}")
+    there = ", ".join(list(files.names())[:5]) or "nothing"
+    wanted = f"no '{part}'" if part is not None else "no .csv, .tsv, .jsonl, .json, .parquet or .xlsx file"
+    return InvalidInput(f"{files.name}: {wanted} in it; there is {there}", param="source")
+
+
+def _stem(path: Path, part: str | None) -> str:
+    """``livedoor_300`` for ``livedoor_300.csv.zip``."""
+    stem = Path(part or path).name
+    while PurePosixPath(stem).suffix.lower() in _SUFFIXES:
+        stem = PurePosixPath(stem).stem
+    return stem
+
+
+_SUFFIXES = {".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".xlsx", ".zip", ".gz"}
