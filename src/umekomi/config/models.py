@@ -59,6 +59,9 @@ class RemoteSettings(Section):
         default=None, description="Environment variable with the key; the key itself is never in this file."
     )
     timeout_s: float = Field(default=60.0, gt=0, description="Longest wait for an answer to begin, in seconds.")
+    stall_timeout_s: float = Field(
+        default=60.0, gt=0, description="Longest silence within an answer that has begun, in seconds."
+    )
     max_retries: int = Field(default=2, ge=0, le=10, description="Further tries after a failure that may pass.")
     replicas: tuple[Replica, ...] = Field(
         default=(), description="Further servers of the same model; the least busy one is asked."
