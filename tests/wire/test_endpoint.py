@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from kit.server import MODEL, reference_vectors, serving
-from umekomi.embedding.endpoint import TEXTS_PER_REQUEST, Endpoint
+from umekomi.config import ModelSettings
+from umekomi.embedding.endpoint import TEXTS_PER_REQUEST, Answer, Endpoint
 from umekomi.errors import UpstreamError
 
 
@@ -75,6 +77,27 @@ def _answering(status: int, body: bytes) -> Iterator[str]:
         thread.join()
 
 
+def test_a_model_that_changes_under_way_is_told() -> None:
+    """A second model behind one name, as behind a load balancer: the first request ends between the two."""
+    models = (ModelSettings(name="one", source="hashing:8"), ModelSettings(name="two", source="hashing:16"))
+    with serving(*models) as server, Endpoint(f"{server.url}/v1", "one") as endpoint:
+        ask = endpoint.ask
+
+        def ask_and_change(*arguments: Any, **options: Any) -> Answer:
+            answer = ask(*arguments, **options)
+            endpoint.model = "two"
+            return answer
+
+        endpoint.ask = ask_and_change  # type: ignore[method-assign]
+        with pytest.raises(UpstreamError, match="changed from 8 to 16 dimensions between requests"):
+            endpoint.embed(["text"] * (TEXTS_PER_REQUEST + 1), role="raw")
+
+
+def test_the_tokens_that_a_server_counts_come_along() -> None:
+    with serving() as server, Endpoint(f"{server.url}/v1", MODEL) as endpoint:
+        assert endpoint.ask(["abc"], role="raw").tokens == 4  # a start token and three characters
+
+
 def _answer(*rows: object) -> bytes:
     return json.dumps({"data": [{"index": index, "embedding": row} for index, row in enumerate(rows)]}).encode()
 
@@ -85,6 +108,7 @@ def _answer(*rows: object) -> bytes:
         (200, b"<html>Sign in</html>", "200 with a body that holds no embeddings"),
         (200, b'{"data": "x"}', "200 with a body that holds no embeddings"),
         (200, _answer([1.0, 2.0]), "sent 1 vectors for 2 texts"),
+        (200, b'{"data": [{"index": 1, "embedding": [1]}, {"index": 1, "embedding": [2]}]}', "otherwise than 0 to"),
         (200, _answer([1.0, 2.0], [1.0]), "holds no embeddings"),
         (200, _answer([1.0, 2.0], [1.0, float("nan")]), "not finite"),
         (200, _answer("!!!", "!!!"), "holds no embeddings"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +20,14 @@ from umekomi.types import Role, Vectors
 TEXTS_PER_REQUEST = 128
 
 _ADD_V1 = "; base URLs mostly end in /v1, and this one does not"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """One request's vectors, float32 ``(n, dim)`` in order, and its tokens as the server counted them, or None."""
+
+    vectors: Vectors
+    tokens: int | None
 
 
 class Endpoint:
@@ -38,10 +47,21 @@ class Endpoint:
         """Vectors for ``texts``: float32 ``(n, dim)``, in order; as many requests as it takes."""
         check_texts(texts)
         source = iter(texts)
-        parts = []
+        parts: list[Vectors] = []
         while window := list(islice(source, TEXTS_PER_REQUEST)):
-            parts.append(self._request(window, role, dimensions))
+            vectors = self.ask(window, role=role, dimensions=dimensions).vectors
+            if parts and vectors.shape[1] != parts[0].shape[1]:
+                raise UpstreamError(
+                    f"{self.base_url} changed from {parts[0].shape[1]} to {vectors.shape[1]} dimensions between "
+                    "requests; does it serve several models under one name?"
+                )
+            parts.append(vectors)
         return np.concatenate(parts) if parts else np.empty((0, dimensions or 0), np.float32)
+
+    def ask(self, texts: Sequence[str], *, role: Role, dimensions: int | None = None) -> Answer:
+        """``texts`` in a single request, however many they are."""
+        check_texts(texts)
+        return self._request(list(texts), role, dimensions)
 
     def close(self) -> None:
         self._client.close()
@@ -54,7 +74,7 @@ class Endpoint:
     ) -> None:
         self.close()
 
-    def _request(self, texts: list[str], role: Role, dimensions: int | None) -> Vectors:
+    def _request(self, texts: list[str], role: Role, dimensions: int | None) -> Answer:
         body: dict[str, Any] = {"model": self.model, "input": texts, "encoding_format": "base64"}
         if role != "raw":
             body["input_type"] = role
@@ -71,7 +91,7 @@ class Endpoint:
         if response.status_code != codes.OK:
             hint = "" if response.status_code != codes.NOT_FOUND or self.base_url.endswith("/v1") else _ADD_V1
             raise UpstreamError(f"{self.base_url} answered {response.status_code}: {_message(response)}{hint}")
-        return self._vectors(response, len(texts))
+        return Answer(self._vectors(response, len(texts)), _tokens(response))
 
     def _vectors(self, response: httpx.Response, count: int) -> Vectors:
         """The rows of a 200 answer, checked: every index once, one length, finite numbers."""
@@ -84,8 +104,13 @@ class Endpoint:
             raise UpstreamError(
                 f"{self.base_url} answered 200 with a body that holds no embeddings: {error}"
             ) from None
-        if indices != list(range(count)):
+        if len(rows) != count:
             raise UpstreamError(f"{self.base_url} sent {len(rows)} vectors for {count} texts")
+        if indices != list(range(count)):
+            raise UpstreamError(
+                f"{self.base_url} numbered its {count} vectors otherwise than 0 to {count - 1}, so nobody can tell "
+                "which belongs to which text"
+            )
         if not np.isfinite(vectors).all():
             raise UpstreamError(f"{self.base_url} sent a vector that is not finite")
         return vectors
@@ -95,6 +120,12 @@ def _row(embedding: Any) -> Any:
     if isinstance(embedding, str):
         return np.frombuffer(base64.b64decode(embedding, validate=True), "<f4").astype(np.float32)
     return np.asarray(embedding, np.float32)
+
+
+def _tokens(response: httpx.Response) -> int | None:
+    usage = response.json().get("usage")
+    tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+    return tokens if isinstance(tokens, int) and tokens > 0 else None
 
 
 def _message(response: httpx.Response) -> str:
