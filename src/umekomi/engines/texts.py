@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,9 @@ from tokenizers import Encoding, Tokenizer
 
 from umekomi.errors import InputTooLong, InvalidInput
 from umekomi.types import Prepared, TokenIds, Truncation
+
+UNLIMITED = sys.maxsize
+"""As ``max_tokens``: nothing is cut."""
 
 _PROBE = "a"  # tells where a tokenizer puts its special tokens
 _SEED = 0

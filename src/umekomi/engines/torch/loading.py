@@ -1,0 +1,180 @@
+"""Loads a transformer from a bundle: the library's own class for its architecture, and safetensors.
+
+The library is given a configuration and tensors, never a folder or a name: so it reads no file that we did not
+check, fetches nothing, and finds no code or pickle to run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from umekomi.engines.torch.device import torch_dtype
+from umekomi.errors import BrokenModel, EngineError, UnsupportedModel
+from umekomi.extras import require
+from umekomi.models.bundle import Bundle
+from umekomi.types import NumberFormat
+
+_ENCODERS = {
+    "t5": "T5EncoderModel",
+    "mt5": "MT5EncoderModel",
+    "umt5": "UMT5EncoderModel",
+    "longt5": "LongT5EncoderModel",
+}
+"""The half that makes token states of a text, of models that also write one."""
+
+_NOT_TAKEN = frozenset({"auto_map", "transformers_weights", "attn_implementation", "experts_implementation"})
+"""Keys of config.json that would name code or files; so may those that start with an underscore."""
+
+_COUNTS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_local_experts", "num_experts")
+_MOST = 1000
+"""Each layer and expert is built as objects before a tensor is looked for."""
+
+_UNUSED = "pooler"
+"""Tensors that some classes have, no checkpoint needs, and no token state depends on."""
+
+_SPARE_NUMBERS = 10_000_000
+"""What a model may lack in its files: the pooler of the widest."""
+
+
+def load_transformer(bundle: Bundle, *, device: Any, number_format: NumberFormat) -> Any:
+    """The transformer of ``bundle`` as a torch module in inference mode on ``device``, every weight from its files.
+
+    Raises `UnsupportedModel` for an architecture that the library does not know or that cannot give token states,
+    `BrokenModel` where configuration and tensors do not fit, `EngineError` where memory is short, `MissingExtra`.
+    """
+    torch = require("torch", extra="train")
+    config = _build_config(bundle)
+    model_class = _model_class(bundle, config)
+    with _quiet(), _named(bundle):
+        tensors = _read_tensors(bundle)
+        _check_size(bundle, model_class, config, tensors)
+        loaded, report = _load(model_class, config, tensors, torch_dtype(number_format))
+        missing = sorted(name for name in report["missing_keys"] if _UNUSED not in name.split("."))
+        if missing:
+            raise BrokenModel(
+                f"{bundle.weights[0]}: lacks the tensor {missing[0]}, which config.json asks for "
+                f"({len(missing)} are missing)"
+            )
+        return loaded.eval().to(torch.device(device))
+
+
+def _build_config(bundle: Bundle) -> Any:
+    transformers = require("transformers", extra="train")
+    file = bundle.folder / "config.json"
+    if bundle.config.get("quantization_config"):
+        raise UnsupportedModel(
+            f"{file}: quantization_config is set; use the model's unquantised weights, or a GGUF file"
+        )
+    if (bundle.folder / "adapter_config.json").exists():
+        raise UnsupportedModel(f"{bundle.folder}: holds an adapter; merge it into the weights first")
+    for key in _COUNTS:
+        count = bundle.config.get(key, 1)
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= _MOST:
+            raise BrokenModel(f"{file}: {key} is {count!r}; expected a whole number up to {_MOST}")
+    config_class = _look_up(transformers.CONFIG_MAPPING, bundle.card.architecture)
+    if config_class is None:
+        raise UnsupportedModel(
+            f"{file}: model_type is '{bundle.card.architecture}', which transformers "
+            f"{transformers.__version__} does not know; a newer one may"
+        )
+    values = {k: v for k, v in bundle.config.items() if k not in _NOT_TAKEN and not k.startswith("_")}
+    with _quiet(), _named(bundle):
+        config = config_class.from_dict({**values, "use_cache": False})
+        config.use_cache = False  # a cache of the past would only take memory
+    return config
+
+
+def _model_class(bundle: Bundle, config: Any) -> Any:
+    transformers = require("transformers", extra="train")
+    if name := _ENCODERS.get(bundle.card.architecture):
+        return getattr(transformers, name)
+    found = _look_up(transformers.MODEL_MAPPING, type(config))
+    if found is None or config.is_encoder_decoder:
+        raise UnsupportedModel(
+            f"{bundle.card.name}: {bundle.card.architecture} gives no states of a text's tokens; supported are "
+            f"encoders, decoders, and the encoders of {', '.join(_ENCODERS)}"
+        )
+    return found[0] if isinstance(found, tuple) else found
+
+
+def _look_up(mapping: Any, key: Any) -> Any:
+    try:
+        return mapping[key]
+    except KeyError:
+        return None
+
+
+def _read_tensors(bundle: Bundle) -> dict[str, Any]:
+    """Views of the mapped files, in the number format in which they are stored."""
+    load_file = require("safetensors.torch", extra="train").load_file
+    tensors: dict[str, Any] = {}
+    for path in bundle.weights:
+        tensors |= load_file(path)
+    return tensors
+
+
+def _check_size(bundle: Bundle, model_class: Any, config: Any, tensors: Mapping[str, Any]) -> None:
+    """Refuses a configuration that would fill the memory with numbers that are not in the files."""
+    torch = require("torch", extra="train")
+    with torch.device("meta"):
+        needed = sum(parameter.numel() for parameter in model_class(config).parameters())
+    found = sum(tensor.numel() for tensor in tensors.values())
+    if needed > found + _SPARE_NUMBERS:
+        raise BrokenModel(
+            f"{bundle.folder / 'config.json'}: describes {needed:,} numbers, but the files hold {found:,}"
+        )
+
+
+def _load(model_class: Any, config: Any, tensors: dict[str, Any], dtype: Any) -> tuple[Any, Mapping[str, Any]]:
+    def load(attention: str) -> tuple[Any, Mapping[str, Any]]:
+        loaded, report = model_class.from_pretrained(
+            None,
+            config=config,
+            state_dict=tensors,
+            dtype=dtype,
+            attn_implementation=attention,
+            output_loading_info=True,
+        )
+        return loaded, report
+
+    try:
+        return load("sdpa")
+    except ValueError as error:
+        if "attn_implementation" not in str(error) and "scaled_dot_product" not in str(error):
+            raise
+        return load("eager")
+
+
+@contextmanager
+def _named(bundle: Bundle) -> Iterator[None]:
+    """Turns whatever the libraries say of a damaged model into an error that names its folder."""
+    torch = require("torch", extra="train")
+    try:
+        yield
+    except (BrokenModel, UnsupportedModel):
+        raise
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise EngineError(f"{bundle.card.name}: not enough memory to load it: {_first_line(error)}") from None
+    except Exception as error:
+        raise BrokenModel(f"{bundle.folder}: cannot be loaded: {_first_line(error)}") from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's progress bars and reports: what matters of them becomes an error."""
+    logging = require("transformers.utils.logging", extra="train")
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _first_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
