@@ -29,6 +29,7 @@ def embed(
         Path | None, typer.Option("--file", "-f", help="Lines, .jsonl, .csv or .tsv; - for standard input.")
     ] = None,
     column: options.Column = None,
+    encoding: options.Encoding = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="File to write: .jsonl, .npy or .parquet; else standard output."),
@@ -47,7 +48,7 @@ def embed(
     A run that was interrupted goes on where it stopped when it is started again with the same output.
     """
     vector_format = _format_for(output)
-    rows = _read(texts, file, column)
+    rows = _read(texts, file, column=column, encoding=encoding)
     if not rows:
         raise InvalidInput(f"{file or 'standard input'}: no texts in it")
     from umekomi.embedding.embedder import open_embedder
@@ -71,7 +72,7 @@ def _format_for(output: Path | None) -> VectorFormat:
     return _FORMATS[suffix]
 
 
-def _read(texts: list[str] | None, file: Path | None, column: str | None) -> list[str]:
+def _read(texts: list[str] | None, file: Path | None, *, column: str | None, encoding: str | None) -> list[str]:
     if texts and file:
         raise ConfigError("texts were given both as arguments and with --file; use one of them")
     if texts:
@@ -81,7 +82,7 @@ def _read(texts: list[str] | None, file: Path | None, column: str | None) -> lis
     if file is None and sys.stdin.isatty():
         raise ConfigError("no texts: give them as arguments, with --file, or on standard input")
     path = None if file is None or str(file) == "-" else file
-    return [row.text for row in iter_rows(path, column=column)]
+    return [row.text for row in iter_rows(path, column=column, encoding=encoding, notify=options.notify)]
 
 
 def _embed(

@@ -32,6 +32,10 @@ Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads; 
 Column = Annotated[
     str | None, typer.Option("--column", help="Column or key that holds the text in a .csv, .tsv or .jsonl file.")
 ]
+Encoding = Annotated[
+    str | None,
+    typer.Option("--encoding", help="The file's encoding, such as cp932; found by itself where it is left out."),
+]
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 

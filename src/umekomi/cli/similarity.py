@@ -26,6 +26,7 @@ def similarity(
     model: options.Model = options.DEFAULT_MODEL,
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many to show.")] = 10,
     column: options.Column = None,
+    encoding: options.Encoding = None,
     precision: options.PrecisionOption = "fp32",
     base_url: Annotated[
         str | None, typer.Option(help="Ask a running server instead, such as http://127.0.0.1:8000/v1.")
@@ -41,7 +42,8 @@ def similarity(
     from umekomi.documents.rows import iter_rows
     from umekomi.search.exact import nearest
 
-    rows = list(iter_rows(None if str(file) == "-" else file, column=column))
+    path = None if str(file) == "-" else file
+    rows = list(iter_rows(path, column=column, encoding=encoding, notify=options.notify))
     if not rows:
         raise InvalidInput(f"{file}: no texts in it")
     texts = [row.text for row in rows]

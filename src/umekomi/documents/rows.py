@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
+import shutil
 import sys
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import IO, Literal, TypeAlias
 
+from umekomi.documents.encodings import open_text
 from umekomi.errors import InvalidInput
 
 RowFormat: TypeAlias = Literal["lines", "jsonl", "csv"]
@@ -20,6 +24,11 @@ TEXT_COLUMN = "text"
 
 MAX_FIELD_CHARACTERS = 100_000_000
 """Longest line or CSV cell; the csv module's own limit of 131,072 refuses real documents."""
+
+_IN_MEMORY_BYTES = 64 * 1024 * 1024
+"""Standard input is read twice, for its encoding and for its rows; more than this waits in a temporary file."""
+
+_log = logging.getLogger("umekomi")
 
 _SUFFIXES: dict[str, RowFormat] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv"}
 
@@ -34,20 +43,29 @@ class Row:
 
 
 def iter_rows(
-    path: Path | None, *, row_format: RowFormat | None = None, column: str | None = None
+    path: Path | None,
+    *,
+    row_format: RowFormat | None = None,
+    column: str | None = None,
+    encoding: str | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> Iterator[Row]:
     """Rows of ``path``, or of standard input where it is None, in order and without reading the whole file at once.
 
     row_format  told by the file's suffix where None: .jsonl, .csv, .tsv, else plain lines; empty lines are left out
     column      column or key that holds the text; ``text``, or the only one, by default
+    encoding    the file's encoding; found as by `decode_text` where None
+    notify      called with one line where the encoding found is not UTF-8; logged as a warning by default
 
-    Raises `InvalidInput` naming file and line for what cannot be read: not UTF-8, not JSON, no such column.
+    Raises `InvalidInput` naming file and line for what cannot be read: no encoding fits, not JSON, no such column.
     """
     name = str(path) if path else "standard input"
     row_format = row_format or _SUFFIXES.get(path.suffix.lower() if path else "", "lines")
     try:
-        stream = path.open("rb") if path else sys.stdin.buffer
-        with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="" if row_format == "csv" else None) as file:
+        newline = "" if row_format == "csv" else None
+        with open_text(path or _spooled(), encoding=encoding, newline=newline, name=name) as (file, found):
+            if encoding is None and found.codec != "utf-8":
+                (notify or _log.warning)(f"{name}: read as {found.name}; --encoding says otherwise")
             if row_format == "jsonl":
                 yield from _json_rows(file, name, column)
             elif row_format == "csv":
@@ -56,11 +74,17 @@ def iter_rows(
                 yield from _lines(file, name)
     except UnicodeDecodeError as error:
         raise InvalidInput(
-            f"{name}: not UTF-8 (byte 0x{error.object[error.start]:02X}); convert it first, for example with "
-            f"iconv -f CP932 -t UTF-8",
+            f"{name}: not {encoding} (byte 0x{error.object[error.start]:02X}); leave --encoding out to find it"
         ) from None
     except OSError as error:
         raise InvalidInput(f"{name}: cannot be read: {error.strerror or error}") from None
+
+
+def _spooled() -> IO[bytes]:
+    """Standard input as a file that can be read twice."""
+    spool = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 (open_text closes it)
+    shutil.copyfileobj(sys.stdin.buffer, spool)
+    return spool
 
 
 def _lines(file: io.TextIOWrapper, name: str) -> Iterator[Row]:

@@ -53,7 +53,12 @@ def test_a_cell_longer_than_the_csv_module_allows_is_read(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "content", "column", "message"),
     [
-        ("a.txt", "緑の果物".encode("cp932"), None, r"a\.txt: not UTF-8 \(byte 0x97\); convert it first"),
+        (
+            "a.txt",
+            b"\x89PNG\x00\x00\x00",
+            None,
+            r"a\.txt: holds NUL bytes, and no text in UTF-16; name its encoding",
+        ),
         (
             "a.csv",
             "title,body\nx,y\n",
@@ -85,3 +90,24 @@ def test_a_missing_file_is_one_clear_error(tmp_path: Path) -> None:
 def test_half_a_character_in_a_title_is_replaced(tmp_path: Path) -> None:
     (row,) = _rows(tmp_path / "a.jsonl", '{"text": "a", "id": "\\ud800"}')
     assert row.title == "?"
+
+
+@pytest.mark.parametrize("encoding", ["cp932", "euc_jp", "iso2022_jp", "utf-16-le", "utf-16"])
+def test_other_encodings_are_read_and_said(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("名前,text\r\n果物,緑の果物です\r\n".encode(encoding))
+    said: list[str] = []
+    (row,) = iter_rows(path, notify=said.append)
+    assert row.text == "緑の果物です"
+    assert len(said) == 1
+    assert f"read as {encoding.replace('16', '16-le') if encoding == 'utf-16' else encoding}" in said[0]
+
+
+def test_a_given_encoding_is_taken_and_kept_to(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("été\n".encode("latin-1"))
+    assert [row.text for row in iter_rows(path, encoding="latin-1")] == ["été"]
+    with pytest.raises(InvalidInput, match=r"a\.txt: not ascii \(byte 0xE9\)"):
+        list(iter_rows(path, encoding="ascii"))
+    with pytest.raises(InvalidInput, match="encoding 'hex' is none of texts"):
+        list(iter_rows(path, encoding="hex"))
