@@ -1,0 +1,109 @@
+"""The verdict on one metric of one data set: who beats whom, in records and in a sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from umekomi.evaluate.outcomes import Outcome
+from umekomi.evaluate.results import ComparisonRecord, RankRecord, Verdict
+from umekomi.evaluate.statistics.comparison import Paired, compare_all
+from umekomi.evaluate.statistics.intervals import RESAMPLES
+from umekomi.evaluate.statistics.power import items_to_separate
+from umekomi.evaluate.statistics.ranking import holm, rank
+from umekomi.evaluate.statistics.reductions import value
+
+RISK = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All pairs of models, their ranks, and what both say in a sentence."""
+
+    comparisons: tuple[ComparisonRecord, ...]
+    ranking: tuple[RankRecord, ...]
+    sentence: str
+
+
+def judge(
+    outcomes: Mapping[str, Outcome],
+    *,
+    dataset: str,
+    groups: Sequence[str] | Sequence[int] | None = None,
+    unit: str = "texts",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Judgement:
+    """Compares all models by one metric. ``unit`` is what items are called in sentences: texts, pairs, queries."""
+    values = {name: value(each) for name, each in outcomes.items()}
+    order = sorted(values, key=lambda name: -values[name])
+    metric = next(iter(outcomes.values())).metric
+    pairs = compare_all({name: outcomes[name] for name in order}, groups=groups, resamples=resamples, seed=seed)
+    adjusted = holm([each.p for each in pairs.values()])
+    tied = sum(_verdict(each, p) == "tied" for each, p in zip(pairs.values(), adjusted, strict=True))
+    about = _About(dataset, metric, unit, len(outcomes[order[0]].items), level=RISK / max(1, tied))
+    comparisons = tuple(
+        _record(names, paired, p, about) for (names, paired), p in zip(pairs.items(), adjusted, strict=True)
+    )
+    ranks = rank(values, [(each.a, each.b) for each in comparisons if each.verdict == "tied"])
+    ranking = tuple(
+        RankRecord(dataset=dataset, metric=metric, model=name, rank=place, value=values[name])
+        for name, place in sorted(ranks.items(), key=lambda entry: entry[1])
+    )
+    by_pair = {(each.a, each.b): each.sentence for each in comparisons}
+    beside = [by_pair[pair] for pair in pairwise(order)]
+    return Judgement(comparisons, ranking, "; ".join(beside) + "." if beside else "")
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What all pairs have in common. ``level`` is what a tied pair must reach: 5 % over the number of tied pairs."""
+
+    dataset: str
+    metric: str
+    unit: str
+    items: int
+    level: float
+
+
+def _record(names: tuple[str, str], paired: Paired, p: float, about: _About) -> ComparisonRecord:
+    verdict = _verdict(paired, p)
+    further = None
+    if verdict == "tied":
+        further = items_to_separate(about.items, delta=paired.delta, error=paired.error, level=about.level)
+    return ComparisonRecord(
+        dataset=about.dataset,
+        metric=about.metric,
+        a=names[0],
+        b=names[1],
+        delta=paired.delta,
+        ci95=(paired.low, paired.high),
+        p=paired.p,
+        p_adjusted=p,
+        verdict=verdict,
+        sentence=_sentence(names, paired, verdict, further=further, unit=about.unit),
+        items_to_separate=further,
+    )
+
+
+def _verdict(paired: Paired, p: float) -> Verdict:
+    if p >= RISK or paired.low <= 0 <= paired.high:
+        return "tied"
+    return "better" if paired.delta > 0 else "worse"
+
+
+def _sentence(names: tuple[str, str], paired: Paired, verdict: Verdict, *, further: int | None, unit: str) -> str:
+    first, second = names if verdict != "worse" else names[::-1]
+    if verdict != "tied":
+        low, high = sorted((abs(paired.low), abs(paired.high)))
+        return f"{first} beats {second} by {abs(paired.delta):.3f} [{low:.3f}, {high:.3f}]"
+    number = "no number of" if further is None else f"about {_rounded(further):,} more"
+    return f"{first} and {second} are tied; {number} {unit} would separate them"
+
+
+def _rounded(number: int) -> int:
+    """Up to two digits, since it is an estimate."""
+    step: int = 10 ** max(0, int(math.log10(number)) - 1)
+    return math.ceil(number / step) * step
