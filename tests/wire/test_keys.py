@@ -183,7 +183,7 @@ def test_a_line_for_each_request_and_neither_text_nor_key_in_any(
     assert (first["route"], first["status"], first["model"]) == ("/v1/embeddings", 200, MODEL)
     assert (first["key"], first["key_name"]) == (key[:19], "team")
     assert (first["input_tokens"], first["output_tokens"], first["truncated"]) == (len(TEXT) + 1, 0, 0)
-    assert first["durations"].keys() == {"tokenise", "run", "encode"}
+    assert first["durations"].keys() == {"receive", "load", "tokenise", "queue", "run", "encode"}
     assert first["client"] == "127.0.0.1"
     assert (second["route"], second["status"], second["key"]) == ("/v1/embeddings", 401, None)
     assert (third["route"], third["status"]) == ("unmatched", 404)

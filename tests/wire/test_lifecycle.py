@@ -279,5 +279,5 @@ def test_the_log_has_a_line_for_each_request_and_no_text(caplog: pytest.LogCaptu
     assert "private" not in told
     assert "somebody" not in told
     line = next(line for line in lines if line.startswith("POST /v1/embeddings status=200"))
-    assert "model=hashing:64 inputs=1 tokens=20 truncated=0" in line
+    assert "model=hashing:64 inputs=1 priority=interactive tokens=20 truncated=0" in line
     assert any(line.startswith("GET unmatched status=404") for line in lines)

@@ -16,10 +16,24 @@ class Limits(Section):
     max_inputs: int = Field(default=2048, ge=1, description="Inputs in one request.")
     max_input_tokens: int = Field(default=8192, ge=1, description="Tokens in one input, before truncation.")
     max_request_tokens: int = Field(default=300_000, ge=1, description="Tokens in one request, before truncation.")
+    max_interactive_tokens: int = Field(
+        default=16_384, ge=1, description="Tokens in a request, over which it is bulk whatever it asks for."
+    )
     max_body_bytes: int = Field(default=15_000_000, ge=1024, description="Size of a request body.")
+    max_bodies_bytes: int | None = Field(
+        default=None,
+        ge=1024,
+        description="Size of all request bodies being worked on, over which requests get 429; four times "
+        "max_body_bytes by default.",
+    )
     max_queued_tokens: int = Field(
         default=2_000_000, ge=1, description="Tokens waiting for a model, over which requests get 429."
     )
+
+    @property
+    def bodies_bytes(self) -> int:
+        """`max_bodies_bytes`, or its default."""
+        return self.max_bodies_bytes or 4 * self.max_body_bytes
 
 
 class ServerSettings(Section):

@@ -71,6 +71,8 @@ class Settings(Section):
     def _limits_fit(self) -> Settings:
         if self.limits.max_request_tokens < self.limits.max_input_tokens:
             raise ValueError("limits.max_request_tokens is smaller than limits.max_input_tokens")
+        if self.limits.bodies_bytes < self.limits.max_body_bytes:
+            raise ValueError("limits.max_bodies_bytes is smaller than limits.max_body_bytes")
         return self
 
     def with_defaults(self) -> Settings:

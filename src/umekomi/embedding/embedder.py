@@ -12,7 +12,7 @@ from typing import Self, get_args
 
 import numpy as np
 
-from umekomi.embedding.lanes import Lanes
+from umekomi.embedding.lanes import Lanes, OnBatch
 from umekomi.embedding.plan import Priority
 from umekomi.embedding.texts import check_texts
 from umekomi.embedding.vectors import check_dimensions, cut_dimensions
@@ -68,9 +68,9 @@ def open_embedder(
 class Embedder:
     """A loaded model. Safe to use from several threads; their texts share batches."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, *, on_batch: OnBatch | None = None) -> None:
         self._encoder = encoder
-        self._lanes = Lanes(encoder)
+        self._lanes = Lanes(encoder, on_batch=on_batch)
 
     @property
     def card(self) -> ModelCard:
@@ -90,6 +90,10 @@ class Embedder:
     def queued_tokens(self) -> int:
         """Tokens submitted that no lane has taken yet."""
         return self._lanes.queued_tokens
+
+    def queued_tokens_of(self, priority: Priority) -> int:
+        """The part of `queued_tokens` that has this priority."""
+        return self._lanes.queued_tokens_of(priority)
 
     def embed(
         self,
@@ -159,12 +163,19 @@ class Embedder:
         check_texts(texts)
         return self._encoder.prepare(texts, prompt=self.card.prompt_for(role), truncation=truncation)
 
-    def submit(self, prepared: Sequence[Prepared], *, priority: Priority | None = None) -> Future[Vectors]:
+    def submit(
+        self,
+        prepared: Sequence[Prepared],
+        *,
+        priority: Priority | None = None,
+        on_start: Callable[[], None] | None = None,
+    ) -> Future[Vectors]:
         """A future of the vectors for ``prepared``; ``cancel()`` drops what has not run yet.
 
-        ``priority`` goes by the number of tokens where it is None: large work waits behind small.
+        ``priority`` goes by the number of tokens where it is None: large work waits behind small. ``on_start`` is
+        called in another thread as soon as the first of them is taken to be run.
         """
-        return self._lanes.submit(prepared, priority=priority)
+        return self._lanes.submit(prepared, priority=priority, on_start=on_start)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of the model's own token ids. Raises `InvalidInput` for an id out of range."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
@@ -22,12 +24,26 @@ LEAST_BATCH_TOKENS = 64
 _log = logging.getLogger("umekomi.embedding")
 
 
+@dataclass(frozen=True, slots=True)
+class BatchRun:
+    """One run of the engine that has worked: how much it took in, and for how long it ran."""
+
+    texts: int
+    tokens: int
+    seconds: float
+
+
+OnBatch: TypeAlias = Callable[[BatchRun], None]
+"""Told of every run in the thread that ran it; quick, and raises nothing."""
+
+
 @dataclass(slots=True, eq=False)
 class _Submission:
     """One caller's texts: where their vectors go, and how many are still missing."""
 
     vectors: Vectors
     missing: int
+    on_start: Callable[[], None] | None = None
     future: Future[Vectors] = field(default_factory=Future)
 
 
@@ -48,8 +64,9 @@ class Lanes:
     still waits.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, *, on_batch: OnBatch | None = None) -> None:
         self._encoder = encoder
+        self._on_batch = on_batch
         self._waiting: Queue[_Text] = Queue()
         self._changed = threading.Condition()
         self._closed = False
@@ -68,14 +85,26 @@ class Lanes:
         """Tokens waiting for a lane, not counting what runs."""
         return self._waiting.tokens
 
-    def submit(self, prepared: Sequence[Prepared], *, priority: Priority | None = None) -> Future[Vectors]:
+    def queued_tokens_of(self, priority: Priority) -> int:
+        """The part of `queued_tokens` that has this priority."""
+        return self._waiting.tokens_of(priority)
+
+    def submit(
+        self,
+        prepared: Sequence[Prepared],
+        *,
+        priority: Priority | None = None,
+        on_start: Callable[[], None] | None = None,
+    ) -> Future[Vectors]:
         """A future of the vectors for ``prepared``: float32 ``(len(prepared), dim)``, in order.
 
-        ``priority`` goes by the number of tokens where it is None. Raises `Unavailable` once the lanes are closed;
+        ``priority`` goes by the number of tokens where it is None. ``on_start`` is called by a lane that takes the
+        first of the texts; it is quick, and raises nothing. Raises `Unavailable` once the lanes are closed;
         the future raises `EngineError` where running failed.
         """
         dim = self._encoder.card.dim
-        submission = _Submission(np.empty((len(prepared), dim), np.float32), missing=len(prepared))
+        vectors = np.empty((len(prepared), dim), np.float32)
+        submission = _Submission(vectors, missing=len(prepared), on_start=on_start)
         if not prepared:
             submission.future.set_result(submission.vectors)
             return submission.future
@@ -139,7 +168,12 @@ class Lanes:
             if self._closed:
                 return None
             batch = self._waiting.take(self._budget())
-        return [text for text in batch if not text.submission.future.done()]
+        wanted = [text for text in batch if not text.submission.future.done()]
+        for text in wanted:
+            start, text.submission.on_start = text.submission.on_start, None
+            if start is not None:
+                start()
+        return wanted
 
     def _budget(self) -> int:
         """Tokens of the next batch: this lane's share of a short queue, so that a small request uses all lanes."""
@@ -147,6 +181,7 @@ class Lanes:
         return min(max(share, LEAST_BATCH_TOKENS), self._encoder.batch_tokens)
 
     def _run(self, batch: list[_Text]) -> None:
+        started = time.perf_counter()
         try:
             vectors = self._encoder.run([text.prepared for text in batch])
             if vectors.shape != (len(batch), self._encoder.card.dim):
@@ -158,6 +193,9 @@ class Lanes:
             for submission in {text.submission for text in batch}:
                 _fail(submission, failure)
             return
+        if self._on_batch is not None:
+            tokens = sum(text.prepared.tokens for text in batch)
+            self._on_batch(BatchRun(len(batch), tokens, time.perf_counter() - started))
         for text, vector in zip(batch, vectors, strict=True):
             text.submission.vectors[text.row] = vector
         self._count_down(batch)

@@ -112,6 +112,9 @@ class Queue(Generic[T]):
     def tokens(self) -> int:
         return sum(waiting.tokens for waiting in self._waiting.values())
 
+    def tokens_of(self, priority: Priority) -> int:
+        return self._waiting[priority].tokens
+
     def add(self, item: T, length: int, priority: Priority) -> None:
         self._waiting[priority].add(item, length)
 

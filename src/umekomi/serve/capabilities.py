@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from umekomi.config import CHAT_ENGINE
 from umekomi.embedding.embedder import Embedder
+from umekomi.engines.remote import RemoteModel
 from umekomi.errors import UnsupportedCapability, UnsupportedModel
 from umekomi.extras import is_installed
 from umekomi.models.card import Capability
@@ -55,6 +56,14 @@ async def lease_any(service: Service, resident: Resident, *wanted: Capability) -
 
 
 @asynccontextmanager
+async def lease_remote(service: Service, resident: Resident, *wanted: Capability) -> AsyncIterator[RemoteModel]:
+    """As `lease_any`, for a model that another server runs; where its kind is not set, that server decides."""
+    async with _lease(service, resident, *wanted) as opened:
+        assert isinstance(opened, RemoteModel)
+        yield opened
+
+
+@asynccontextmanager
 async def _lease(service: Service, resident: Resident, *wanted: Capability) -> AsyncIterator[OpenedModel]:
     kind = await capability_of(resident)
     _check(resident, kind, wanted)
@@ -80,11 +89,13 @@ def _check(resident: Resident, kind: Capability | None, wanted: tuple[Capability
         )
 
 
-def _kind(opened: OpenedModel) -> Capability:
+def _kind(opened: OpenedModel) -> Capability | None:
     match opened:
         case ChatModel():
             return "chat"
         case RankModel():
             return "rerank"
+        case RemoteModel():
+            return opened.capability
         case _:
             return "embedding"

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from umekomi.embedding.embedder import Embedder
+from umekomi.embedding.lanes import BatchRun, OnBatch
+from umekomi.embedding.plan import Priority
 from umekomi.serve.residency import Residency
+from umekomi.serve.workers import ChatModel, RankModel
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+_TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+_BATCH_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 class Metrics:
@@ -37,6 +44,26 @@ class Metrics:
             "umekomi_truncated_inputs", "Inputs cut to fit the model's context.", ("model",), registry=registry
         )
         self.generated = Counter("umekomi_generated_tokens", "Tokens generated.", ("model",), registry=registry)
+        self.waited = Histogram(
+            "umekomi_queue_seconds",
+            "Time until the first of a request's texts ran.",
+            ("model", "priority"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._batch_texts = Histogram(
+            "umekomi_batch_texts", "Texts that ran together.", ("model",), buckets=_COUNTS, registry=registry
+        )
+        self._batch_tokens = Histogram(
+            "umekomi_batch_tokens", "Tokens that ran together.", ("model",), buckets=_TOKENS, registry=registry
+        )
+        self._batch_seconds = Histogram(
+            "umekomi_batch_seconds",
+            "Time of a batch in the engine.",
+            ("model",),
+            buckets=_BATCH_SECONDS,
+            registry=registry,
+        )
         registry.register(_ResidencyCollector(residency))
         ProcessCollector(registry=registry)
 
@@ -51,6 +78,18 @@ class Metrics:
         self.tokens.labels(model).inc(tokens)
         self.generated.labels(model).inc(output_tokens)
 
+    def batches_of(self, model: str) -> OnBatch:
+        """What counts the batches of a model; any thread may call it."""
+        texts, tokens = self._batch_texts.labels(model), self._batch_tokens.labels(model)
+        seconds = self._batch_seconds.labels(model)
+
+        def count(batch: BatchRun) -> None:
+            texts.observe(batch.texts)
+            tokens.observe(batch.tokens)
+            seconds.observe(batch.seconds)
+
+        return count
+
     def render(self) -> bytes:
         """All figures in Prometheus' text format."""
         return generate_latest(self._registry)
@@ -64,7 +103,8 @@ class _ResidencyCollector(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         resident = GaugeMetricFamily("umekomi_model_resident", "Whether the model is in memory.", labels=["model"])
-        queued = GaugeMetricFamily("umekomi_queued_tokens", "Tokens waiting to run.", labels=["model"])
+        queued = GaugeMetricFamily("umekomi_queued_tokens", "Tokens waiting to run.", labels=["model", "priority"])
+        waiting = GaugeMetricFamily("umekomi_waiting_requests", "Requests waiting to run.", labels=["model"])
         seconds = GaugeMetricFamily("umekomi_model_load_seconds", "Time of the last load.", labels=["model"])
         memory = GaugeMetricFamily("umekomi_model_memory_bytes", "Memory that loading took.", labels=["model"])
         busy = GaugeMetricFamily(
@@ -76,11 +116,16 @@ class _ResidencyCollector(Collector):
             busy.add_metric(name, self._residency.busy_s(model))
             if model.model is not None:
                 memory.add_metric(name, model.memory_bytes)
-                queued.add_metric(name, model.model.queued_tokens)
+            if isinstance(model.model, Embedder):
+                for priority in get_args(Priority):
+                    queued.add_metric([*name, priority], model.model.queued_tokens_of(priority))
+            elif isinstance(model.model, ChatModel | RankModel):
+                waiting.add_metric(name, model.model.waiting)
             if model.load_seconds is not None:
                 seconds.add_metric(name, model.load_seconds)
         yield resident
         yield queued
+        yield waiting
         yield seconds
         yield memory
         yield busy

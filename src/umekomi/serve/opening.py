@@ -10,8 +10,10 @@ from typing import Any, TypeAlias
 
 from umekomi.config import ModelSettings
 from umekomi.embedding.embedder import Embedder
+from umekomi.embedding.lanes import OnBatch
 from umekomi.engines.hashing import PREFIX as HASHING_PREFIX
 from umekomi.engines.hashing import hashing_bundle
+from umekomi.engines.remote import RemoteModel, open_remote
 from umekomi.engines.registry import open_encoder, open_generator, open_reranker
 from umekomi.errors import UmekomiError
 from umekomi.models.bundle import Bundle
@@ -21,7 +23,7 @@ from umekomi.models.sources import open_model
 from umekomi.models.starters import find_starter
 from umekomi.serve.workers import ChatModel, RankModel
 
-Opened: TypeAlias = Embedder | ChatModel | RankModel
+Opened: TypeAlias = Embedder | ChatModel | RankModel | RemoteModel
 
 ADD_CHAT = "pip install 'umekomi[llm]'"
 """How the engine of chat models is installed."""
@@ -29,12 +31,14 @@ ADD_CHAT = "pip install 'umekomi[llm]'"
 _log = logging.getLogger("umekomi.serve")
 
 
-def open_served(settings: ModelSettings, *, threads: int | None) -> Opened:
+def open_served(settings: ModelSettings, *, threads: int | None, on_batch: OnBatch | None = None) -> Opened:
     """The model that ``settings`` describe, fetched first where it is not on this machine yet.
 
-    Raises what `open_model` and the engines raise; `UnsupportedCapability` where ``kind`` names what the model
-    cannot do.
+    ``on_batch`` is told of every batch of an embedding model. Raises what `open_model` and the engines raise;
+    `UnsupportedCapability` where ``kind`` names what the model cannot do.
     """
+    if settings.remote is not None:
+        return open_remote(settings)
     bundle = _open_bundle(settings)
     options = _llama_options(settings)
     match known_capability(settings) or bundle.card.capabilities[0]:
@@ -52,13 +56,15 @@ def open_served(settings: ModelSettings, *, threads: int | None) -> Opened:
                 prompts=dict[str, str](settings.prompts.items()) or None,
                 options=options,
             )
-            return Embedder(encoder)
+            return Embedder(encoder, on_batch=on_batch)
 
 
 def known_capability(settings: ModelSettings) -> Capability | None:
     """What a model does, as far as it can be told without opening it: by its settings, its name or its header."""
     if settings.kind != "auto":
         return settings.kind
+    if settings.remote is not None:
+        return None  # its server knows, and says so when it is asked
     if settings.llama is not None and settings.llama.pooling is not None:
         return "embedding"
     name = settings.open_name

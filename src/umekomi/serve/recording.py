@@ -7,6 +7,7 @@ import logging
 import re
 import time
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -20,6 +21,7 @@ from umekomi.serve.access.keys import Key
 from umekomi.serve.capture import Capture
 from umekomi.serve.request_log import Line
 from umekomi.serve.service import Service
+from umekomi.serve.stages import Stages
 from umekomi.serve.status import CLIENT_CLOSED_REQUEST, error_response, status_of
 
 _log = logging.getLogger("umekomi.serve")
@@ -40,7 +42,8 @@ class Record:
     key        None where none is needed
     facts      for the line in the log. ``model`` (a served model's own name), ``tokens``, ``output_tokens`` and
                ``truncated`` reach the request log and, once there is a ``model``, the usage.
-    durations  milliseconds by stage
+    stages     what its time went into
+    held       given back at the end of the request, also where the client went away
     """
 
     id: str
@@ -48,7 +51,8 @@ class Record:
     status: int | None = None
     key: Key | None = None
     facts: dict[str, int | str] = field(default_factory=dict)
-    durations: dict[str, float] = field(default_factory=dict)
+    stages: Stages = field(default_factory=Stages)
+    held: ExitStack = field(default_factory=ExitStack)
 
     @property
     def elapsed_ms(self) -> float:
@@ -101,6 +105,7 @@ class Recording:
         try:
             await self._answer(scope, receive, answer, record)
         finally:
+            record.held.close()
             self._service.in_flight -= 1
             self._service.metrics.in_flight.dec()
             self._finish(scope, record, capture)
@@ -141,6 +146,8 @@ class Recording:
         metrics.seconds.labels(path).observe(record.elapsed_ms / 1000)
         if record.model is not None:
             self._count(record, record.model, failed=status >= 400)
+            if "priority" in record.facts and (waited := record.stages.find("queue")) is not None:
+                metrics.waited.labels(record.model, str(record.facts["priority"])).observe(waited.seconds)
         if path not in _POLLED:
             self._write_line(_line(scope, record, route=path, status=status), capture)
         level = logging.DEBUG if path in _POLLED else logging.INFO
@@ -178,7 +185,7 @@ def _line(scope: Scope, record: Record, *, route: str, status: int) -> Line:
         input_tokens=record.number("tokens"),
         output_tokens=record.number("output_tokens"),
         truncated=record.number("truncated"),
-        durations=record.durations,
+        durations=record.stages.durations,
         client=scope["client"][0] if scope.get("client") else None,
     )
 

@@ -15,6 +15,7 @@ from umekomi.config import ModelSettings, RequestLogSettings, Settings
 from umekomi.errors import StoreError, Unavailable
 from umekomi.serve.access.gate import Gate
 from umekomi.serve.access.keys import Key
+from umekomi.serve.body_budget import BodyBudget
 from umekomi.serve.metrics import Metrics
 from umekomi.serve.opening import open_served
 from umekomi.serve.request_log import RequestLog
@@ -33,6 +34,7 @@ class Service:
     preloading   set while models are loaded at start: readiness off
     reread       reads the configuration again, with what the command line says; None where there is none
     reloading    held while that is done
+    bodies       what the requests' bodies take together
     """
 
     settings: Settings
@@ -46,6 +48,7 @@ class Service:
     preloading: bool = False
     reread: Callable[[], Settings] | None = None
     reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    bodies: BodyBudget = field(default_factory=BodyBudget)
 
     def refuse_while_draining(self) -> None:
         """Raises `Unavailable` once the server was told to stop."""
@@ -84,12 +87,13 @@ def open_service(
     """
 
     def open_as_configured(model: ModelSettings) -> OpenedModel:
-        return open_served(model, threads=service.settings.threads)
+        return open_served(model, threads=service.settings.threads, on_batch=metrics.batches_of(model.name))
 
     residency = Residency(settings.models, open_model=open_model or open_as_configured, policy=Policy.of(settings))
+    metrics = Metrics(residency)
     gate = Gate.open(settings.keys.database)
     request_log = _open_request_log(settings.request_log, capture_s)
-    service = Service(settings, residency, Metrics(residency), gate, request_log, reread=reread)
+    service = Service(settings, residency, metrics, gate, request_log, reread=reread)
     return service
 
 

@@ -33,8 +33,21 @@ class Workers:
     def closed(self) -> bool:
         return self._closed
 
-    def submit(self, work: Callable[[], T]) -> Future[T]:
-        """The outcome of ``work``. Raises `Overloaded` where `MAX_WAITING` requests wait already."""
+    @property
+    def waiting(self) -> int:
+        """Requests that no thread has taken yet."""
+        return max(0, self._pending - self._count)
+
+    @property
+    def busy(self) -> int:
+        """Requests that a thread works on."""
+        return min(self._pending, self._count)
+
+    def submit(self, work: Callable[[], T], *, on_start: Callable[[], None] = lambda: None) -> Future[T]:
+        """The outcome of ``work``; ``on_start`` is called first, in its thread.
+
+        Raises `Overloaded` where `MAX_WAITING` requests wait already.
+        """
         with self._lock:
             if self._closed:
                 raise Unavailable("The model is being unloaded; try again in a moment.", retry_after_s=1)
@@ -45,7 +58,7 @@ class Workers:
                     "try again in a moment."
                 )
             self._pending += 1
-            future = self._threads.submit(work)
+            future = self._threads.submit(_started, on_start, work)
         future.add_done_callback(self._done)
         return future
 
@@ -76,12 +89,19 @@ class ChatModel:
         return not self._workers.closed
 
     @property
-    def queued_tokens(self) -> int:
-        """None: what waits here is counted in requests, whose tokens nobody knows before they run."""
-        return 0
+    def waiting(self) -> int:
+        """Requests that wait for their turn; their tokens nobody knows before they run."""
+        return self._workers.waiting
 
-    async def whole(self, ask: Callable[[Cancellation], Answer]) -> Answer:
-        """What ``ask`` gives, in a thread. Cancelling the task stops the generation."""
+    @property
+    def busy(self) -> int:
+        """Requests that are being answered."""
+        return self._workers.busy
+
+    async def whole(
+        self, ask: Callable[[Cancellation], Answer], *, on_start: Callable[[], None] = lambda: None
+    ) -> Answer:
+        """What ``ask`` gives, in a thread, which calls ``on_start`` first. Cancelling the task stops it."""
         cancel = Cancellation()
 
         def work() -> Answer:
@@ -91,15 +111,17 @@ class ChatModel:
                 raise _stopped() from None
 
         try:
-            return await asyncio.wrap_future(self._workers.submit(work))
+            return await asyncio.wrap_future(self._workers.submit(work, on_start=on_start))
         except asyncio.CancelledError:
             cancel.cancel()
             raise
 
-    def stream(self, ask: Callable[[Cancellation], Chunks]) -> ChunkStream:
+    def stream(
+        self, ask: Callable[[Cancellation], Chunks], *, on_start: Callable[[], None] = lambda: None
+    ) -> ChunkStream:
         """The chunks that ``ask`` gives, as they come. Close it. Raises `Overloaded`."""
         stream = ChunkStream(asyncio.get_running_loop())
-        stream.run_in(self._workers, ask)
+        stream.run_in(self._workers, ask, on_start=on_start)
         return stream
 
     def close(self) -> None:
@@ -124,12 +146,16 @@ class RankModel:
         return not self._workers.closed
 
     @property
-    def queued_tokens(self) -> int:
-        return 0
+    def waiting(self) -> int:
+        """Requests that wait for their turn."""
+        return self._workers.waiting
 
-    async def score(self, query: str, documents: Sequence[str]) -> list[float]:
+    async def score(
+        self, query: str, documents: Sequence[str], *, on_start: Callable[[], None] = lambda: None
+    ) -> list[float]:
         """As `Reranker.score`; cancelling the task drops what has not run."""
-        return await asyncio.wrap_future(self._workers.submit(lambda: self._reranker.score(query, documents)))
+        work = self._workers.submit(lambda: self._reranker.score(query, documents), on_start=on_start)
+        return await asyncio.wrap_future(work)
 
     def close(self) -> None:
         self._workers.close()
@@ -145,8 +171,10 @@ class ChunkStream:
         self._items: asyncio.Queue[Answer | Exception | None] = asyncio.Queue()
         self._future: Future[None] | None = None
 
-    def run_in(self, workers: Workers, ask: Callable[[Cancellation], Chunks]) -> None:
-        self._future = workers.submit(lambda: self._pump(ask))
+    def run_in(
+        self, workers: Workers, ask: Callable[[Cancellation], Chunks], *, on_start: Callable[[], None]
+    ) -> None:
+        self._future = workers.submit(lambda: self._pump(ask), on_start=on_start)
         self._future.add_done_callback(self._dropped)
 
     async def next(self, *, timeout_s: float) -> Answer | None:
@@ -182,6 +210,11 @@ class ChunkStream:
     def _post(self, item: Answer | Exception | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody reads
             self._loop.call_soon_threadsafe(self._items.put_nowait, item)
+
+
+def _started(on_start: Callable[[], None], work: Callable[[], T]) -> T:
+    on_start()
+    return work()
 
 
 def _stopped() -> Unavailable:

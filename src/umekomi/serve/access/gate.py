@@ -88,6 +88,11 @@ class Gate:
         if key is not None:
             self._limits.take_tokens(key, tokens)
 
+    def charge(self, key: Key | None, tokens: int) -> None:
+        """Count input tokens that are known only after they ran. `spend` before, with 0, to refuse a key that owes."""
+        if key is not None:
+            self._limits.charge_tokens(key, tokens)
+
     def headers(self, key: Key | None) -> dict[str, str]:
         """``x-ratelimit-*`` headers for the answer, errors included."""
         return {} if key is None else self._limits.headroom(key).headers()

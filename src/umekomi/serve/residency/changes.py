@@ -35,5 +35,9 @@ def plan_changes(residents: Sequence[Resident], models: Iterable[ModelSettings])
 
 
 def opens_alike(one: ModelSettings, other: ModelSettings) -> bool:
-    """Whether what is in memory for ``one`` serves ``other`` as well."""
-    return all(getattr(one, field) == getattr(other, field) for field in _OPENED_WITH)
+    """Whether what is in memory for ``one`` serves ``other`` as well.
+
+    A remote model never does: opening it anew costs nothing, and forgets what was learned of its servers, which
+    may have been mended or replaced.
+    """
+    return one.remote is None and all(getattr(one, field) == getattr(other, field) for field in _OPENED_WITH)

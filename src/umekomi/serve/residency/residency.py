@@ -73,12 +73,18 @@ class Residency:
 
     @property
     def stuck(self) -> tuple[Resident, ...]:
-        """Models on which requests run and none has finished for `BUSY_S`, those no longer served included."""
-        return tuple(resident for resident in self._all() if self.busy_s(resident) >= BUSY_S)
+        """Models on which requests run and none has finished for `BUSY_S`, those no longer served included.
+
+        Never a remote one: its time limits end what gets nowhere, and another server's trouble is not this one's.
+        """
+        return tuple(resident for resident in self._all() if self._is_stuck(resident))
 
     def busy_s(self, resident: Resident) -> float:
         """Seconds for which requests have run on a model without any of them finishing."""
         return resident.uses.busy_s(self._clock())
+
+    def _is_stuck(self, resident: Resident) -> bool:
+        return not resident.is_remote and self.busy_s(resident) >= BUSY_S
 
     def resolve(self, name: str) -> Resident:
         """The model behind a name or an alias. Raises `UnknownModel` in OpenAI's words."""
@@ -210,7 +216,8 @@ class Residency:
         resident.uses.last_used = self._clock()
         resident.load_seconds = self._clock() - started
         # The most of all loads: memory that an earlier model left to the allocator hides a part of what one takes.
-        resident.memory_bytes = max(resident.memory_bytes, self._memory_bytes() - before)
+        if not resident.is_remote:
+            resident.memory_bytes = max(resident.memory_bytes, self._memory_bytes() - before)
         _log.info(
             "loaded model=%s seconds=%.2f memory_mb=%d fingerprint=%s",
             name,
@@ -233,6 +240,8 @@ class Residency:
 
     async def _make_room(self, resident: Resident) -> None:
         """Unload others as the policy asks. Raises `Unavailable` where they are in use for too long."""
+        if resident.is_remote:
+            return
         deadline = self._clock() + ROOM_WAIT_S
         while True:
             room = plan_room(self._all(), resident, self._policy)
@@ -249,6 +258,8 @@ class Residency:
             await self._changed.wait()
 
     def _fits_beside_others(self, resident: Resident) -> bool:
+        if resident.is_remote:
+            return True
         loaded = [other for other in self._residents if other.model is not None and other is not resident]
         room = plan_room(loaded, resident, self._policy)
         budget = self._policy.memory_budget_bytes
@@ -308,7 +319,7 @@ class Residency:
 
     def _report(self, resident: Resident) -> None:
         busy_s = self.busy_s(resident)
-        stuck = busy_s >= BUSY_S
+        stuck = self._is_stuck(resident)
         if stuck and not resident.stuck:
             _log.error(
                 "stuck model=%s: requests run, and none has finished for %d s", resident.settings.name, busy_s

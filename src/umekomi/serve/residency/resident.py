@@ -8,27 +8,37 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
 from umekomi.config import ModelSettings
-from umekomi.models.card import ModelCard
 from umekomi.serve.residency.cooldown import Cooldown
 from umekomi.serve.residency.uses import Uses
 
 State: TypeAlias = Literal["unloaded", "loading", "loaded", "failed"]
 
 
+class Card(Protocol):
+    """What a list of models tells of one; None where it is not known, as often with a remote model."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def dim(self) -> int | None: ...
+
+    @property
+    def max_tokens(self) -> int | None: ...
+
+    @property
+    def notice(self) -> str | None: ...
+
+
 class OpenedModel(Protocol):
     """All that residency knows of a model in memory, whatever kind it is of."""
 
     @property
-    def card(self) -> ModelCard: ...
+    def card(self) -> Card: ...
 
     @property
     def ready(self) -> bool:
         """Whether it can run something right now."""
-        ...
-
-    @property
-    def queued_tokens(self) -> int:
-        """Tokens that wait to run."""
         ...
 
     def close(self) -> None: ...
@@ -76,8 +86,13 @@ class Resident:
         return "failed" if self.cooldown.failure is not None else "unloaded"
 
     @property
+    def is_remote(self) -> bool:
+        """Whether another server runs it: it takes no memory worth counting, and leaving it open costs nothing."""
+        return self.settings.remote is not None
+
+    @property
     def takes_memory(self) -> bool:
-        return self.model is not None or self.opening or self.closing > 0
+        return not self.is_remote and (self.model is not None or self.opening or self.closing > 0)
 
     @property
     def leaving(self) -> bool:
@@ -86,6 +101,6 @@ class Resident:
 
     @property
     def may_unload(self) -> bool:
-        """Whether it is in memory, not pinned, and nobody holds it."""
+        """Whether it is in memory, neither pinned nor remote, and nobody holds it."""
         idle = self.model is not None and self.uses.held == 0
-        return idle and (self.retired or not self.settings.pinned)
+        return idle and (self.retired or not (self.settings.pinned or self.is_remote))

@@ -16,9 +16,10 @@ from umekomi.errors import Unavailable
 from umekomi.serve.capabilities import lease_chat
 from umekomi.serve.disconnect import while_connected
 from umekomi.serve.event_stream import EventStream
+from umekomi.serve.receiving import receive_body
 from umekomi.serve.recording import Record, record_of
 from umekomi.serve.service import Service, service_of
-from umekomi.serve.wire.body import parse_json_object, read_body
+from umekomi.serve.wire.body import parse_json_object
 from umekomi.serve.wire.chat import DONE, KEEP_ALIVE, GenerationRequest, frame, parse_generation
 from umekomi.serve.workers import ChatModel, ChunkStream
 
@@ -44,8 +45,7 @@ async def create_completion(request: Request) -> Response:
 
 async def _create(request: Request, kind: Kind) -> Response:
     service = service_of(request)
-    service.refuse_while_draining()
-    body = await read_body(request, max_bytes=service.settings.limits.max_body_bytes)
+    body = await receive_body(request)
     return await while_connected(request, _answer(request, service, body, kind))
 
 
@@ -58,13 +58,16 @@ async def _answer(request: Request, service: Service, body: bytes, kind: Kind) -
     record.facts.update(model=name)
     async with AsyncExitStack() as held:
         model = await held.enter_async_context(lease_chat(service, resident))
+        record.stages.end("load")
         await _spend(service, record, model, asked.body)
         books = _Books(service, record, name)
         if not asked.stream:
-            answer = await model.whole(_whole(model.generator, kind, asked.body))
+            answer = await model.whole(_whole(model.generator, kind, asked.body), on_start=record.stages.run_began)
+            record.stages.end_run()
             books.count(answer.get("usage"))
             return Response(orjson.dumps({**answer, "model": name}), media_type="application/json")
-        stream = model.stream(_streamed(model.generator, kind, asked.body))
+        stream = model.stream(_streamed(model.generator, kind, asked.body), on_start=record.stages.run_began)
+        held.callback(record.stages.end_run)
         held.callback(books.close)
         held.callback(stream.close)
         first = await _first(stream)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 from pydantic import BaseModel
@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from umekomi import __version__
+from umekomi.embedding.plan import Priority
+from umekomi.serve.priority import HEADER
 from umekomi.serve.wire import generation_schema as generation
 from umekomi.serve.wire import schema
 
@@ -51,8 +53,15 @@ _PROCESSING = ("openai-processing-ms", "integer", "Time spent on the request.")
 _EMBEDDING_HEADERS = (
     ("x-umekomi-fingerprint", "string", "Which vectors these are comparable with."),
     ("x-umekomi-truncated", "integer", "How many inputs were cut to fit the model's context."),
-    ("server-timing", "string", "Milliseconds in tokenise, run (queue included) and encode."),
+    ("x-umekomi-priority", "string", "The priority that the request got."),
+    ("server-timing", "string", "Milliseconds in receive, load, tokenise, queue, run and encode."),
 )
+_PRIORITY = {
+    "name": HEADER,
+    "in": "header",
+    "description": "Whether somebody waits for the answer; by the request's size where it is absent.",
+    "schema": {"type": "string", "enum": get_args(Priority)},
+}
 _RERANK_HEADERS = (("x-umekomi-rerank-method", "string", "cross-encoder or bi-encoder, as in the answer."),)
 
 
@@ -101,6 +110,7 @@ def _paths(refs: Mapping[type[BaseModel], Mapping[str, Any]]) -> dict[str, Any]:
         answer: type[BaseModel],
         *,
         headers: tuple[tuple[str, str, str], ...] = (),
+        parameters: tuple[dict[str, Any], ...] = (),
     ) -> dict[str, Any]:
         ok = as_json(answer)
         if answer is generation.GenerationAnswer:
@@ -109,6 +119,7 @@ def _paths(refs: Mapping[type[BaseModel], Mapping[str, Any]]) -> dict[str, Any]:
             "post": {
                 "operationId": operation,
                 "summary": summary,
+                "parameters": parameters,
                 "requestBody": {"required": True, "content": as_json(body)},
                 "responses": answers(ok, *_FAILURES, headers=headers),
             }
@@ -124,6 +135,7 @@ def _paths(refs: Mapping[type[BaseModel], Mapping[str, Any]]) -> dict[str, Any]:
             schema.EmbeddingsBody,
             schema.EmbeddingsAnswer,
             headers=_EMBEDDING_HEADERS,
+            parameters=(_PRIORITY,),
         ),
         "/v1/chat/completions": post(
             "create_chat_completion",
@@ -140,6 +152,7 @@ def _paths(refs: Mapping[type[BaseModel], Mapping[str, Any]]) -> dict[str, Any]:
             generation.RerankBody,
             generation.RerankAnswer,
             headers=_RERANK_HEADERS,
+            parameters=(_PRIORITY,),
         ),
         "/v1/tokenize": post("tokenize", "A text's tokens.", generation.TokenizeBody, generation.TokenizeAnswer),
         "/v1/detokenize": post(

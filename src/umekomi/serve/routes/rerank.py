@@ -17,50 +17,51 @@ from umekomi.embedding.texts import check_texts
 from umekomi.errors import InvalidInput
 from umekomi.serve.capabilities import lease_any
 from umekomi.serve.disconnect import while_connected
+from umekomi.serve.priority import HEADER, asked_priority
+from umekomi.serve.receiving import receive_body
 from umekomi.serve.recording import record_of
-from umekomi.serve.routes.embeddings import run_prepared
-from umekomi.serve.service import Service, service_of
+from umekomi.serve.running import run_prepared
+from umekomi.serve.service import service_of
 from umekomi.serve.tokenising import prepare_texts
-from umekomi.serve.wire.body import parse_json_object, read_body
+from umekomi.serve.wire.body import parse_json_object
 from umekomi.serve.wire.rerank import Method, RerankRequest, parse_rerank, rerank_answer
 from umekomi.serve.workers import RankModel
-from umekomi.types import Prepared
+from umekomi.types import Prepared, Vectors
 
 
 async def rerank(request: Request) -> Response:
-    service = service_of(request)
-    service.refuse_while_draining()
-    body = await read_body(request, max_bytes=service.settings.limits.max_body_bytes)
-    return await while_connected(request, _answer(request, service, body))
+    body = await receive_body(request)
+    return await while_connected(request, _answer(request, body))
 
 
-async def _answer(request: Request, service: Service, body: bytes) -> Response:
+async def _answer(request: Request, body: bytes) -> Response:
+    service, record = service_of(request), record_of(request)
+    priority = asked_priority(request)
     limits = service.settings.limits
     asked = await asyncio.to_thread(lambda: parse_rerank(parse_json_object(body), max_documents=limits.max_inputs))
-    record = record_of(request)
     resident = service.resolve(asked.model, record.key)
     name = resident.settings.name
     record.facts.update(model=name, inputs=len(asked.documents))
     method: Method = "cross-encoder"
     async with lease_any(service, resident, "rerank", "embedding") as model:
+        record.stages.end("load")
         if isinstance(model, RankModel):
             with _naming("query"):
                 check_texts([asked.query])
             with _naming("documents"):
                 check_texts(asked.documents)
-            scores = await model.score(asked.query, asked.documents)
+            scores = await model.score(asked.query, asked.documents, on_start=record.stages.run_began)
+            record.stages.end_run()
         else:
             assert isinstance(model, Embedder)
             method = "bi-encoder"
             prepared = await _prepare(asked, model, limits)
-            tokens = sum(text.tokens for text in prepared)
-            service.gate.spend(record.key, tokens)
-            record.facts.update(tokens=tokens, truncated=sum(text.truncated for text in prepared))
-            scores = await _likeness(model, prepared, limits)
+            scores = _likeness(await run_prepared(request, model, prepared, asked=priority))
     answer = rerank_answer(asked, scores, name=name, method=method)
-    return Response(
-        orjson.dumps(answer), headers={"x-umekomi-rerank-method": method}, media_type="application/json"
-    )
+    headers = {"x-umekomi-rerank-method": str(method)}
+    if "priority" in record.facts:
+        headers[HEADER] = str(record.facts["priority"])
+    return Response(orjson.dumps(answer), headers=headers, media_type="application/json")
 
 
 async def _prepare(asked: RerankRequest, embedder: Embedder, limits: Limits) -> list[Prepared]:
@@ -82,9 +83,9 @@ def _naming(param: str) -> Iterator[None]:
         raise
 
 
-async def _likeness(embedder: Embedder, prepared: list[Prepared], limits: Limits) -> list[float]:
-    """The cosine of each document's vector with the query's."""
-    vectors = (await run_prepared(embedder, prepared, limits)).astype(np.float64)
+def _likeness(found: Vectors) -> list[float]:
+    """The cosine of each document's vector with the query's, which is the first."""
+    vectors = found.astype(np.float64)
     lengths = np.linalg.norm(vectors, axis=1)
     cosines = vectors[1:] @ vectors[0] / np.maximum(lengths[1:] * lengths[0], np.finfo(np.float64).tiny)
     return [float(cosine) for cosine in cosines]

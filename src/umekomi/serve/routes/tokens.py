@@ -17,10 +17,11 @@ from umekomi.engines.base import Generator
 from umekomi.errors import InvalidInput
 from umekomi.serve.capabilities import lease_any
 from umekomi.serve.disconnect import while_connected
+from umekomi.serve.receiving import receive_body
 from umekomi.serve.recording import record_of
 from umekomi.serve.service import Service, service_of
 from umekomi.serve.tokenising import Allowance, prepare_texts, refuse_hopeless_text
-from umekomi.serve.wire.body import parse_json_object, read_body
+from umekomi.serve.wire.body import parse_json_object
 from umekomi.serve.wire.embeddings import parse_model
 from umekomi.serve.wire.tokens import parse_ids, parse_text
 from umekomi.serve.workers import ChatModel
@@ -36,8 +37,7 @@ async def detokenize(request: Request) -> Response:
 
 async def _create(request: Request, *, turn_back: bool) -> Response:
     service = service_of(request)
-    service.refuse_while_draining()
-    body = await read_body(request, max_bytes=service.settings.limits.max_body_bytes)
+    body = await receive_body(request)
     return await while_connected(request, _answer(request, service, body, turn_back=turn_back))
 
 

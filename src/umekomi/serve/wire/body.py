@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -21,11 +22,12 @@ WHOLE_TIMEOUT_S = 300.0
 _CLOSE = {"connection": "close"}
 
 
-async def read_body(request: Request, *, max_bytes: int) -> bytes:
+async def read_body(request: Request, *, max_bytes: int, grow: Callable[[int], None] = lambda size: None) -> bytes:
     """The whole body. Raises 413 as soon as it is known to be over ``max_bytes``, 408 where it stalls, 415 where it
     is compressed.
 
-    Raises starlette's ``ClientDisconnect`` where the client goes away first.
+    ``grow`` is told of each piece's bytes as it comes, and what it raises ends the reading. Raises starlette's
+    ``ClientDisconnect`` where the client goes away first.
     """
     encoding = request.headers.get("content-encoding", "identity")
     if encoding.strip().lower() not in ("", "identity"):
@@ -42,7 +44,7 @@ async def read_body(request: Request, *, max_bytes: int) -> bytes:
     while True:
         try:
             async with asyncio.timeout_at(min(clock() + IDLE_TIMEOUT_S, end)):
-                body += await anext(stream)
+                piece = await anext(stream)
         except StopAsyncIteration:
             return bytes(body)
         except TimeoutError:
@@ -52,8 +54,10 @@ async def read_body(request: Request, *, max_bytes: int) -> bytes:
                 "send it again.",
                 _CLOSE,
             ) from None
-        if len(body) > max_bytes:
+        if len(body) + len(piece) > max_bytes:
             raise _too_large(max_bytes)
+        grow(len(piece))
+        body += piece
 
 
 def parse_json_object(body: bytes) -> dict[str, Any]:

@@ -18,6 +18,7 @@ Encoding: TypeAlias = Literal["float", "base64"]
 InputType: TypeAlias = Literal["query", "document"]
 
 MAX_NAME = 256
+MAX_TOKEN_ID = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ def _parse_inputs(value: object, max_inputs: int) -> tuple[list[str] | None, lis
         )
     if not all(value):
         index = next(index for index, item in enumerate(value) if not item)
-        raise InvalidInput(f"input[{index}] is empty; leave empty texts out", param="input")
+        advice = "leave empty texts out" if kind is str else "an array needs at least one token id"
+        raise InvalidInput(f"input[{index}] is empty; {advice}", param="input")
     if kind is str:
         return value, []
     for index, ids in enumerate(value):
@@ -133,8 +135,9 @@ def _only_kind(items: Sequence[object], where: str, allowed: tuple[type, ...]) -
     expected = (
         "an integer token id" if allowed == (int,) else "all strings, all token ids, or all arrays of token ids"
     )
+    shown = json_type(odd) + (f", {odd}" if type(odd) is float else "")  # so come integers beyond 64 bits
     beside = f" beside {json_type(items[0])}" if index else ""
-    raise InvalidInput(f"{where}[{index}] is {json_type(odd)}{beside}; expected {expected}", param="input")
+    raise InvalidInput(f"{where}[{index}] is {shown}{beside}; expected {expected}", param="input")
 
 
 def _parse_dimensions(value: object) -> int | None:

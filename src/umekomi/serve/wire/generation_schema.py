@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
-from umekomi.serve.wire.schema import NonEmptyText
+from umekomi.serve.wire.embeddings import MAX_TOKEN_ID
+from umekomi.serve.wire.schema import NonEmptyText, TokenIds
 
 ModelName = Annotated[StrictStr, Field(min_length=1, max_length=256, description="A name from GET /v1/models.")]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -73,8 +74,8 @@ class CompletionBody(_Sampling):
     prompt: (
         NonEmptyText
         | Annotated[list[StrictStr], Field(min_length=1)]
-        | Annotated[list[StrictInt], Field(min_length=1)]
-        | Annotated[list[list[StrictInt]], Field(min_length=1)]
+        | TokenIds
+        | Annotated[list[TokenIds], Field(min_length=1)]
     )
     logprobs: int | None = Field(default=None, ge=0, le=20)
 
@@ -152,7 +153,7 @@ class DetokenizeBody(BaseModel):
     model_config = ConfigDict(title="DetokenizeRequest")
 
     model: ModelName
-    tokens: list[StrictInt]
+    tokens: list[Annotated[StrictInt, Field(ge=0, le=MAX_TOKEN_ID)]]
 
 
 class DetokenizeAnswer(BaseModel):

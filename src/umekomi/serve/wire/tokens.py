@@ -8,8 +8,7 @@ from typing import Any
 from umekomi.embedding.texts import check_texts
 from umekomi.errors import InvalidInput
 from umekomi.serve.wire.body import json_type
-
-_MAX_ID = 2**31 - 1
+from umekomi.serve.wire.embeddings import MAX_TOKEN_ID
 
 
 def parse_text(body: Mapping[str, Any]) -> tuple[str, bool]:
@@ -40,7 +39,9 @@ def parse_ids(body: Mapping[str, Any], *, max_ids: int) -> list[int]:
             f"tokens has {len(ids)} items; the limit is {max_ids}: split the request", param="tokens"
         )
     for index, token in enumerate(ids):
-        if type(token) is not int or not 0 <= token <= _MAX_ID:
+        if type(token) is not int or not 0 <= token <= MAX_TOKEN_ID:
             shown = token if type(token) is int else json_type(token)
-            raise InvalidInput(f"tokens[{index}] is {shown}; expected a token id", param="tokens")
+            raise InvalidInput(
+                f"tokens[{index}] is {shown}; a token id is from 0 to {MAX_TOKEN_ID}", param="tokens"
+            )
     return ids
