@@ -18,6 +18,7 @@ UmekomiError                    everything that umekomi raises on purpose
 ├── Unavailable                 loading failed a moment ago, or the server is draining
 ├── EngineError                 a runtime failed while computing; exit code 1
 └── UpstreamError               another server that we relay to failed
+    ├── UpstreamRefusal         it would not do this request, but may do others
     └── UpstreamTimeout         it did not answer in time
 
 A message names the value, the limit and the next step. HTTP statuses live in ``serve/status.py``,
@@ -118,6 +119,10 @@ class UpstreamError(UmekomiError):
         super().__init__(message)
         self.public = public
         self.may_pass = may_pass
+
+
+class UpstreamRefusal(UpstreamError):
+    """Another server would not do this request (a text too long for it, too many texts), but may do others."""
 
 
 class UpstreamTimeout(UpstreamError):

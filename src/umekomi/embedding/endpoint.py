@@ -14,10 +14,17 @@ import numpy as np
 from httpx import codes
 
 from umekomi.embedding.texts import check_texts
-from umekomi.errors import UpstreamError
+from umekomi.errors import UpstreamError, UpstreamRefusal
 from umekomi.types import Role, Vectors
 
 TEXTS_PER_REQUEST = 128
+
+_REFUSALS = {
+    codes.BAD_REQUEST,
+    codes.REQUEST_ENTITY_TOO_LARGE,
+    codes.UNPROCESSABLE_ENTITY,
+    codes.INTERNAL_SERVER_ERROR,  # what llama-server answers to a text over its physical batch
+}
 
 _ADD_V1 = "; base URLs mostly end in /v1, and this one does not"
 
@@ -34,7 +41,8 @@ class Endpoint:
     """A model behind ``base_url`` (which ends in ``/v1``). Close it, or use it in ``with``.
 
     The role travels as ``input_type``, which umekomi and some other servers understand; OpenAI's own ignores or
-    refuses it, so ``raw`` sends none. Errors are `UpstreamError`, with the server's own message.
+    refuses it, so ``raw`` sends none. Errors are `UpstreamError`, with the server's own message;
+    `UpstreamRefusal` where another request may do.
     """
 
     def __init__(self, base_url: str, model: str, *, api_key: str | None = None, timeout_s: float = 120) -> None:
@@ -90,7 +98,8 @@ class Endpoint:
             ) from None
         if response.status_code != codes.OK:
             hint = "" if response.status_code != codes.NOT_FOUND or self.base_url.endswith("/v1") else _ADD_V1
-            raise UpstreamError(f"{self.base_url} answered {response.status_code}: {_message(response)}{hint}")
+            kind = UpstreamRefusal if response.status_code in _REFUSALS else UpstreamError
+            raise kind(f"{self.base_url} answered {response.status_code}: {_message(response)}{hint}")
         return Answer(self._vectors(response, len(texts)), _tokens(response))
 
     def _vectors(self, response: httpx.Response, count: int) -> Vectors:
