@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from umekomi.errors import InvalidInput
-from umekomi.evaluate.datasets.building import Notes, build_labels
-from umekomi.evaluate.datasets.columns import ColumnRole, plan_columns
-from umekomi.evaluate.datasets.samples import open_sample
+from umekomi.evaluate.datasets.building import Notes, build_labels, build_pairs
+from umekomi.evaluate.datasets.columns import ColumnRole, Plan, plan_columns
+from umekomi.evaluate.datasets.folders import build_from_folder, find_layouts
+from umekomi.evaluate.datasets.retrieval import build_retrieval
+from umekomi.evaluate.datasets.samples import SAMPLES
 from umekomi.evaluate.datasets.sources import Files, open_files, split_source
 from umekomi.evaluate.datasets.tables import Table, is_table, read_table
 from umekomi.evaluate.tasks import Task, TaskKind
@@ -47,14 +51,29 @@ def open_task(
         "query": query, "positive": positive, "id": id,
     }  # fmt: skip
     columns = {role: column for role, column in named.items() if column is not None}
-    if (sample := open_sample(source)) is not None:
-        return sample
+    if (sample := SAMPLES.get(source)) is not None:
+        return build_task(sample.read(), sample.columns, sample.kind, sample.notes())
     path, part = split_source(source)
     files = open_files(path, str(path))
-    table = _choose_table(files, part)
-    plan = plan_columns(table, columns, kind)
     notes = Notes(name=name or _stem(path, part), source=source)
-    return build_labels(table, plan, notes)
+    if layouts := find_layouts(files.names()):
+        return build_from_folder(files, layouts, part, notes)
+    return build_task(_choose_table(files, part), columns, kind, notes)
+
+
+def build_task(table: Table, columns: Mapping[ColumnRole, str], kind: TaskKind | None, notes: Notes) -> Task:
+    """The task that one table holds. Raises as `open_task` does."""
+    plan = plan_columns(table, columns, kind)
+    found = {str(role): column for role, column in plan.columns.items()}
+    notes = replace(notes, preparation=(*notes.preparation, *table.notes), columns=found, guessed=plan.guessed)
+    return _BUILDERS[plan.kind](table, plan, notes)
+
+
+_BUILDERS: dict[TaskKind, Callable[[Table, Plan, Notes], Task]] = {
+    "labels": build_labels,
+    "pairs": build_pairs,
+    "retrieval": build_retrieval,
+}
 
 
 def _choose_table(files: Files, part: str | None) -> Table:

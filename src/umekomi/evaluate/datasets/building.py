@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from umekomi.errors import InvalidInput
-from umekomi.evaluate.datasets.cells import label_of, text_of
+from umekomi.evaluate.datasets.cells import label_of, score_of, text_of
 from umekomi.evaluate.datasets.columns import ColumnRole, Plan
 from umekomi.evaluate.datasets.tables import Table
-from umekomi.evaluate.tasks import LabelTask, Origin
+from umekomi.evaluate.tasks import LabelTask, Origin, PairTask
 
 MIN_ITEMS = 4
 """Fewest texts, or pairs: the published score looks at the three nearest others of a text."""
@@ -19,13 +21,15 @@ MIN_ITEMS = 4
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What the caller knows of a data set beside its table."""
+    """What is known of a data set beside its rows; the fields are those of `Origin`."""
 
     name: str
     source: str
     licence: str = ""
     language: str = ""
     preparation: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    guessed: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -36,6 +40,10 @@ class Ledger:
     groups: list[str] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     preparation: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """What was left out, as the end of a message."""
+        return "".join(f"; {count} left out: {reason}" for reason, count in self.skipped.items() if count)
 
 
 def build_labels(table: Table, plan: Plan, notes: Notes) -> LabelTask:
@@ -65,7 +73,44 @@ def build_labels(table: Table, plan: Plan, notes: Notes) -> LabelTask:
         texts=tuple(texts),
         labels=tuple(labels),
         ids=ids,
-        origin=build_origin(digest("labels", texts, labels), texts, table, plan, ledger, notes),
+        origin=build_origin(digest("labels", texts, labels), texts, notes, ledger),
+        groups=tuple(ledger.groups) if "group" in plan.columns else None,
+    )
+
+
+def build_pairs(table: Table, plan: Plan, notes: Notes) -> PairTask:
+    """A `PairTask` of the rows that have two texts and a score.
+
+    Raises `InvalidInput` for a wrong cell, for fewer than `MIN_ITEMS` pairs, and where all scores are equal.
+    """
+    ledger = Ledger()
+    pairs: list[tuple[str, str, float]] = []
+    for index, row in enumerate(table.rows):
+        where = table.where(index)
+        first = text_of(row.get(plan.columns["first"]), where)
+        second = text_of(row.get(plan.columns["second"]), where)
+        score = score_of(row.get(plan.columns["score"]), where)
+        if first is None or second is None or score is None:
+            ledger.skipped["empty text" if first is None or second is None else "no score"] += 1
+            continue
+        pairs.append((first, second, score))
+        note_row(ledger, table, index, plan.columns)
+    check_size(table, len(pairs), ledger, unit="pairs")
+    firsts, seconds, scores = zip(*pairs, strict=True)
+    if len(set(scores)) == 1:
+        raise InvalidInput(
+            f"{table.name}: every score in '{plan.columns['score']}' is {scores[0]}; nothing can agree with that",
+            param="score",
+        )
+    ids = settle_ids(ledger, table, plan)
+    found = digest("pairs", firsts, seconds, map(repr, scores))
+    return PairTask(
+        name=notes.name,
+        first=firsts,
+        second=seconds,
+        scores=np.array(scores, np.float64),
+        ids=ids,
+        origin=build_origin(found, [*firsts, *seconds], notes, ledger),
         groups=tuple(ledger.groups) if "group" in plan.columns else None,
     )
 
@@ -84,8 +129,7 @@ def note_row(ledger: Ledger, table: Table, index: int, columns: Mapping[ColumnRo
 
 def check_size(table: Table, count: int, ledger: Ledger, *, unit: str) -> None:
     if count < MIN_ITEMS:
-        left_out = "".join(f"; {number} left out: {reason}" for reason, number in ledger.skipped.items())
-        raise InvalidInput(f"{table.name}: {count} usable {unit}; a score needs at least {MIN_ITEMS}{left_out}")
+        raise InvalidInput(f"{table.name}: {count} usable {unit}; a score needs at least {MIN_ITEMS}{ledger}")
 
 
 def _check_labels(table: Table, labels: Sequence[str], column: str) -> None:
@@ -119,19 +163,17 @@ def settle_ids(ledger: Ledger, table: Table, plan: Plan) -> tuple[str, ...]:
     return tuple(str(number) for number in range(1, len(ledger.ids) + 1))
 
 
-def build_origin(
-    digest_: str, texts: Sequence[str], table: Table, plan: Plan, ledger: Ledger, notes: Notes
-) -> Origin:
-    """Everything about where the task comes from."""
+def build_origin(digest_: str, texts: Sequence[str], notes: Notes, ledger: Ledger) -> Origin:
+    """Everything about where a task comes from."""
     return Origin(
         digest=digest_,
         source=notes.source,
         licence=notes.licence,
         language=notes.language or guess_language(texts),
-        preparation=(*notes.preparation, *table.notes, *ledger.preparation),
-        columns={str(role): column for role, column in plan.columns.items()},
-        guessed=plan.guessed,
-        skipped=dict(ledger.skipped),
+        preparation=(*notes.preparation, *ledger.preparation),
+        columns=notes.columns,
+        guessed=notes.guessed,
+        skipped={reason: count for reason, count in ledger.skipped.items() if count},
     )
 
 

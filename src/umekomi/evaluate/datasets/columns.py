@@ -13,17 +13,17 @@ from umekomi.evaluate.datasets.tables import Table
 from umekomi.evaluate.tasks import TaskKind
 
 ColumnRole: TypeAlias = Literal[
-    "text", "label", "first", "second", "score", "query", "positive", "negatives", "group", "id"
+    "text", "label", "first", "second", "score", "query", "positive", "negatives", "document_id", "group", "id"
 ]
 
 _ROLES: dict[TaskKind, tuple[ColumnRole, ...]] = {
     "labels": ("text", "label"),
     "pairs": ("first", "second", "score"),
-    "retrieval": ("query", "positive", "negatives"),
+    "retrieval": ("query", "positive", "negatives", "document_id"),
 }
-"""The columns that tell one kind of task from another; ``negatives`` is optional, ``group`` and ``id`` fit any."""
+"""The columns of each kind of task; ``group`` and ``id`` fit any, and ``score`` fits ``retrieval`` too."""
 
-_OPTIONAL: tuple[ColumnRole, ...] = ("negatives", "group", "id")
+_OPTIONAL: tuple[ColumnRole, ...] = ("negatives", "document_id")
 
 # Names without case, spaces and signs, the likeliest first. The forms are those of STS-B, SICK, JSTS, JSICK, BEIR,
 # sentence-transformers' and Tevatron's training files, and what people write into spreadsheets.
@@ -40,9 +40,18 @@ _NAMES: dict[ColumnRole, tuple[str, ...]] = {
     "positive": ("positive", "positives", "pos", "positivepassages", "document", "passage", "answer", "context",
                  "正例", "文書", "回答", "答え"),
     "negatives": ("negatives", "negative", "neg", "hardnegatives", "hardnegative", "negativepassages", "負例"),
+    "document_id": ("chunkid", "passageid", "positiveid", "corpusid"),
     "group": ("group", "groups", "groupid", "グループ"),
     "id": ("id", "uid", "textid", "sentencepairid", "pairid", "番号"),
 }  # fmt: skip
+
+_GAINS = ("relevance", "relevancelabel", "gain", "rel", "関連度")
+"""Names of scores beside queries and their documents."""
+
+_JUDGEMENTS = ("label", "score")
+"""Names that mean a judgement there too, if their values are whole numbers from 0, with a 0 among them: mined
+training data has columns of these names with other meanings."""
+_MAX_JUDGEMENT = 10
 
 _PAIR_GROUPS = ("source", "sourceid", "documentid", "docid", "出典")
 """Names of groups beside queries and their documents: the document that both were made from. Beside labels, such a
@@ -78,15 +87,18 @@ def plan_columns(table: Table, named: Mapping[ColumnRole, str], kind: TaskKind |
     kind = kind or _kind_of(named) or _guess_kind(table)
     columns = dict(named)
     for role in _ROLES[kind]:
-        if role not in columns and (found := _find(table, role, columns)):
+        if role not in columns and (found := _find(table, _NAMES[role], columns, numbered=role == "text")):
             columns[role] = found
     if kind == "labels":
         _find_by_content(table, columns)
     for role in _ROLES[kind]:
         if role not in columns and role not in _OPTIONAL:
             raise _missing(table, role, kind)
-    for role in ("group", "id"):
-        if role not in columns and (found := _find(table, role, columns, kind=kind)):
+    if kind == "retrieval" and "score" not in columns and (found := _find_gain(table, columns)):
+        columns["score"] = found
+    groups = _NAMES["group"] + (_PAIR_GROUPS if kind == "retrieval" else ())
+    for role, names in (("group", groups), ("id", _NAMES["id"])):
+        if role not in columns and (found := _find(table, names, columns)):
             columns[role] = found
     return Plan(kind, columns, tuple(role for role in columns if role not in named))
 
@@ -97,7 +109,10 @@ def listed(columns: Sequence[str]) -> str:
 
 
 def _kind_of(named: Mapping[ColumnRole, str]) -> TaskKind | None:
+    """The kind whose columns were named; None where those named fit any."""
     kinds = [kind for kind in get_args(TaskKind) if set(_ROLES[kind]) & set(named)]
+    if len(kinds) > 1 and "score" in named:  # of pairs, or of judgements
+        kinds = [kind for kind in kinds if kind != "pairs" or {"first", "second"} & set(named)]
     if len(kinds) > 1:
         raise InvalidInput(
             f"columns of different kinds of data set were named: {', '.join(named)}; name text and label, or "
@@ -108,24 +123,38 @@ def _kind_of(named: Mapping[ColumnRole, str]) -> TaskKind | None:
 
 def _guess_kind(table: Table) -> TaskKind:
     """Pairs with a score before queries with documents before labels: the more columns have to fit, the surer."""
-    if _find(table, "first", {}) and _find(table, "second", {}):
+    if _find(table, _NAMES["first"], {}) and _find(table, _NAMES["second"], {}):
         return "pairs"
-    if (query := _find(table, "query", {})) and _find(table, "positive", {"query": query}):
+    if (query := _find(table, _NAMES["query"], {})) and _find(table, _NAMES["positive"], {"query": query}):
         return "retrieval"
     return "labels"
 
 
 def _find(
-    table: Table, role: ColumnRole, taken: Mapping[ColumnRole, str], *, kind: TaskKind | None = None
+    table: Table, names: Sequence[str], taken: Mapping[ColumnRole, str], *, numbered: bool = False
 ) -> str | None:
-    """The column that the role's names know best; None where there is none."""
+    """The free column that comes first in ``names``; None where there is none.
+
+    numbered  a column whose name ends in a number is known without it too
+    """
     free = [column for column in table.columns if column not in taken.values()]
-    names = _NAMES[role] + (_PAIR_GROUPS if role == "group" and kind == "retrieval" else ())
-    for known in (_plain, _without_number) if role == "text" else (_plain,):
+    for known in (_plain, _without_number) if numbered else (_plain,):
         by_name = {known(column): column for column in reversed(free)}
         if found := next((by_name[name] for name in names if name in by_name), None):
             return found
     return None
+
+
+def _find_gain(table: Table, taken: Mapping[ColumnRole, str]) -> str | None:
+    if found := _find(table, _GAINS, taken):
+        return found
+    column = _find(table, _JUDGEMENTS, taken)
+    return column if column and _are_judgements(table.values(column)) else None
+
+
+def _are_judgements(values: Sequence[Any]) -> bool:
+    numbers = {float(str(value)) if _is_number(str(value)) else -1.0 for value in values}
+    return 0.0 in numbers and all(number.is_integer() and 0 <= number <= _MAX_JUDGEMENT for number in numbers)
 
 
 def _plain(column: str) -> str:
