@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kit.tiny_models import DECODERS, save_tiny_decoder, save_tiny_model
 from umekomi.engines.base import Encoder
 from umekomi.engines.hashing import hashing_bundle
 from umekomi.engines.registry import open_encoder
 from umekomi.errors import InputTooLong, InvalidInput
-from umekomi.types import Precision
+from umekomi.types import Precision, Truncation
 
 CHAT_STARTER = "smollm2-135m-instruct"  # makes vectors too, once it is told how to pool
 STARTERS = ("multilingual-e5-small", "all-MiniLM-L6-v2")
@@ -21,7 +24,12 @@ KINDS: list[tuple[str, Precision]] = [
     ("hashing:48", "fp32"),
     *((name, precision) for name in STARTERS for precision in ("fp32", "int8")),
     ("gguf:mean", "fp32"),
+    ("torch:mpnet", "fp32"),
+    ("torch:llama", "fp32"),
 ]
+MADE = ("hashing:", "torch:")
+"""Made here, where the others are fetched."""
+
 TEXTS = [
     "",
     "a",
@@ -38,13 +46,13 @@ TEXTS = [
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(kind, id="-".join(kind), marks=() if kind[0].startswith("hashing") else pytest.mark.starter)
+        pytest.param(kind, id="-".join(kind), marks=() if kind[0].startswith(MADE) else pytest.mark.starter)
         for kind in KINDS
     ],
 )
-def encoder(request: pytest.FixtureRequest) -> Iterator[Encoder]:
+def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Encoder]:
     name, precision = request.param
-    options = None
+    options: dict[str, Any] | None = None
     if name.startswith("hashing:"):
         bundle = hashing_bundle(name)
     else:
@@ -54,6 +62,11 @@ def encoder(request: pytest.FixtureRequest) -> Iterator[Encoder]:
             # One thread, because llama.cpp's wait for one another actively; a context that two cores get through.
             options = {"pooling": name.removeprefix("gguf:"), "ctx_size": 40, "threads": 1}
             name = CHAT_STARTER
+        elif name.startswith("torch:"):
+            architecture = name.removeprefix("torch:")
+            save = save_tiny_decoder if architecture in DECODERS else save_tiny_model
+            name = str(save(tmp_path_factory.mktemp("models") / architecture, architecture))
+            options = {"batch_tokens": 2000}
         bundle = open_model(name)
     opened = open_encoder(bundle, precision=precision, threads=2, options=options)
     yield opened
@@ -65,6 +78,10 @@ def _tolerance(encoder: Encoder) -> float:
     return 1e-5 if encoder.card.precision == "fp32" else 1e-4
 
 
+def _most_tokens(encoder: Encoder) -> int:
+    return sys.maxsize if encoder.card.in_pieces else encoder.card.max_tokens
+
+
 def test_shapes_types_and_lengths(encoder: Encoder) -> None:
     prepared = encoder.prepare(TEXTS)
     vectors = encoder.run(prepared)
@@ -73,7 +90,7 @@ def test_shapes_types_and_lengths(encoder: Encoder) -> None:
     assert vectors.flags.c_contiguous
     if encoder.card.normalize:
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    assert all(1 <= text.tokens <= encoder.card.max_tokens for text in prepared)
+    assert all(1 <= text.tokens <= _most_tokens(encoder) for text in prepared)
     assert len({vector.tobytes() for vector in vectors}) == len(TEXTS)
 
 
@@ -97,6 +114,12 @@ def test_truncation_cuts_the_right_end_and_says_so(encoder: Encoder) -> None:
     limit = encoder.card.max_tokens
     words = [f"{number}" for number in range(limit)]
     text = " ".join(words)
+    if encoder.card.in_pieces:
+        sides: list[Truncation] = ["end", "start", "error"]
+        kept = [encoder.prepare([text], prompt="query: ", truncation=side)[0] for side in sides]
+        assert all(encoder.decode(whole.ids.tolist()) == f"query: {text}" for whole in kept)
+        assert not any(whole.truncated for whole in kept)
+        return
     end, start = (encoder.prepare([text], prompt="query: ", truncation=side)[0] for side in ("end", "start"))
     for cut in (end, start):
         assert cut.truncated
@@ -113,8 +136,8 @@ def test_truncation_cuts_the_right_end_and_says_so(encoder: Encoder) -> None:
 
 
 def test_a_huge_text_is_cut_not_fatal(encoder: Encoder) -> None:
-    prepared = encoder.prepare(["🍏" * 100_000])[0]
-    assert 1 <= prepared.tokens <= encoder.card.max_tokens  # WordPiece takes it as one unknown word
+    prepared = encoder.prepare(["🍏" * (1000 if encoder.card.in_pieces else 100_000)])[0]
+    assert 1 <= prepared.tokens <= _most_tokens(encoder)  # WordPiece takes it as one unknown word
     assert np.isfinite(encoder.run([prepared])).all()
 
 
