@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations, pairwise
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.outcomes import Outcome
-from umekomi.evaluate.statistics.intervals import LEVEL, RESAMPLES, bounds, draw
-from umekomi.evaluate.statistics.power import items_to_separate
-from umekomi.evaluate.statistics.reductions import check_outcome, value
-from umekomi.evaluate.statistics.resampling import Units, plan_units
+from umekomi.evaluate.statistics.intervals import RESAMPLES, Drawn, draw, quantiles, student_quantile
+from umekomi.evaluate.statistics.power import RISK, items_to_separate
+from umekomi.evaluate.statistics.reductions import value
+from umekomi.evaluate.statistics.resampling import Numbers, Units, plan_units
 
 FLIPS = 9_999
+_BLOCK_BYTES = 16 << 20
 EXACT_UNITS = 20_000
 _NORMAL = NormalDist()
 
@@ -54,93 +54,91 @@ def compare(
 
 
 def compare_all(
-    outcomes: dict[str, Outcome],
+    outcomes: Mapping[str, Outcome],
     *,
     groups: Sequence[str] | Sequence[int] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[tuple[str, str], Paired]:
     """Every pair of models, in the order given, over the same resamples."""
-    names, found = list(outcomes), list(outcomes.values())
-    for each in found:
-        check_outcome(each)
-        check_alike(found[0], each)
+    found = list(outcomes.values())
+    check_all_alike(found)
     units = plan_units(len(found[0].items), groups)
-    drawn = draw(found, units, resamples=resamples, seed=seed)
-    pairs = [(i, j) for i in range(len(names)) for j in range(i + 1, len(names))]
-    values = [value(each) for each in found]
-    deltas = np.array([_delta(found[i], found[j], values[i] - values[j]) for i, j in pairs])
-    spread = np.array([np.std(drawn[:, i] - drawn[:, j], ddof=1) for i, j in pairs])
-    p = _p_values(found, pairs, units, deltas=deltas, errors=spread, seed=seed)
+    return compare_drawn(outcomes, draw(found, units, resamples=resamples, seed=seed), units, seed=seed)
+
+
+def compare_drawn(
+    outcomes: Mapping[str, Outcome], drawn: Drawn, units: Units, *, seed: int
+) -> dict[tuple[str, str], Paired]:
+    """The same, where the resamples have been drawn already."""
+    names, found = list(outcomes), list(outcomes.values())
+    pairs = list(combinations(range(len(found)), 2))
+    if found[0].reduction == "mean" and pairs:
+        sums = np.stack([units.sums(each.items) for each in found], axis=1)
+        left, right = np.array(pairs, np.int64).T
+        flipped: Sequence[float | None] = flip_p_values(sums[:, left] - sums[:, right], seed=seed)
+    else:
+        flipped = [None] * len(pairs)
     return {
         (names[i], names[j]): _paired(
-            deltas[at], drawn[:, i] - drawn[:, j], error=spread[at], p=p[at], items=len(found[0].items)
+            found[i], found[j], drawn.values[:, i] - drawn.values[:, j], units=units.count, p=p
         )
-        for at, (i, j) in enumerate(pairs)
+        for (i, j), p in zip(pairs, flipped, strict=True)
     }
 
 
-def check_alike(a: Outcome, b: Outcome) -> None:
-    """Raises `InvalidInput` unless the two are of one metric, on as many items, against the same reference."""
-    if a.metric != b.metric or a.reduction != b.reduction:
-        raise InvalidInput(f"{a.metric} cannot be compared with {b.metric}: compare one metric of two models")
-    if len(a.items) != len(b.items):
-        raise InvalidInput(f"{a.metric} has {len(a.items)} items of one model and {len(b.items)} of the other")
-    if a.reference is not None and b.reference is not None and not np.array_equal(a.reference, b.reference):
-        raise InvalidInput(f"{a.metric} of the two models was not taken against the same answers")
+def check_all_alike(outcomes: Iterable[Outcome]) -> None:
+    """Raises `InvalidInput` unless all are of one metric, on as many items, against the same reference."""
+    for a, b in pairwise(outcomes):
+        if (a.metric, a.reduction) != (b.metric, b.reduction):
+            raise InvalidInput(f"{a.metric} cannot be compared with {b.metric}: compare one metric of two models")
+        if len(a.items) != len(b.items):
+            raise InvalidInput(f"{a.metric} has {len(a.items)} items of one model and {len(b.items)} of the other")
+        if a.reference is not None and not np.array_equal(a.reference, np.asarray(b.reference)):
+            raise InvalidInput(f"{a.metric} of the two models was not taken against the same answers")
 
 
-def _delta(a: Outcome, b: Outcome, difference: float) -> float:
-    return 0.0 if np.array_equal(a.items, b.items) else difference
+def _paired(a: Outcome, b: Outcome, moved: Numbers, *, units: int, p: float | None) -> Paired:
+    """``moved`` is the difference in each resample; ``p`` None where it is to be had from them."""
+    if np.array_equal(a.items, b.items):
+        return Paired(delta=0.0, low=0.0, high=0.0, error=0.0, p=1.0, items_to_separate=None)
+    delta, error = value(a) - value(b), float(moved.std(ddof=1))
+    found = quantiles(moved, units=units, level=1 - RISK)
+    if p is None:
+        p = normal_p(delta, error * student_quantile(1 - RISK / 2, units - 1) / _NORMAL.inv_cdf(1 - RISK / 2))
+    further = None if p < RISK else items_to_separate(len(a.items), delta=delta, error=error)
+    return Paired(delta, found.low, found.high, error, p, further)
 
 
-def _paired(delta: float, drawn: NDArray[np.float64], *, error: float, p: float, items: int) -> Paired:
-    if delta == 0 and p == 1:
-        drawn = np.where(np.abs(drawn) < 1e-12, 0.0, drawn)
-    found = bounds(drawn, level=LEVEL)
-    further = None if p < 1 - LEVEL else items_to_separate(items, delta=delta, error=error)
-    return Paired(float(delta), found.low, found.high, float(error), float(p), further)
-
-
-def _p_values(
-    outcomes: Sequence[Outcome],
-    pairs: Sequence[tuple[int, int]],
-    units: Units,
-    *,
-    deltas: NDArray[np.float64],
-    errors: NDArray[np.float64],
-    seed: int,
-) -> list[float]:
-    if outcomes[0].reduction != "mean":
-        return [_normal_p(delta, error) for delta, error in zip(deltas, errors, strict=True)]
-    sums = np.stack([units.sums(each.items) for each in outcomes], axis=1)
-    left, right = np.array(pairs, np.int64).T
-    return flip_p_values(sums[:, left] - sums[:, right], seed=seed)
-
-
-def _normal_p(delta: float, error: float) -> float:
+def normal_p(delta: float, error: float) -> float:
+    """Probability of a normal difference as far from 0 as ``delta``, either way, with standard error ``error``."""
     if delta == 0:
         return 1.0
     return 2 * _NORMAL.cdf(-abs(delta) / error) if error > 0 else 0.0
 
 
-def flip_p_values(differences: NDArray[np.float64], *, seed: int, flips: int = FLIPS) -> list[float]:
+def flip_p_values(differences: Numbers, *, seed: int, flips: int = FLIPS) -> list[float]:
     """For each column of differences by unit, ``(units, pairs)``: how often random signs give a sum as far from 0.
 
-    If neither model is better, each unit's difference could as well have the other sign (Fisher's randomisation
-    test; Smucker et al. 2007, doi:10.1145/1321440.1321528). With more than `EXACT_UNITS` units, by the normal
-    limit.
+    If neither model is better, each unit's difference could as well have the other sign: Fisher's randomisation
+    test (Smucker, Allan and Carterette 2007, doi:10.1145/1321440.1321528). With more than `EXACT_UNITS` units, by
+    the normal limit of the same test.
     """
     observed = np.abs(differences.sum(axis=0))
-    scale = np.abs(differences).sum(axis=0)
     if len(differences) > EXACT_UNITS:
-        return [_normal_p(o, math.sqrt(v)) for o, v in zip(observed, (differences**2).sum(axis=0), strict=True)]
+        deviations = np.sqrt((differences**2).sum(axis=0))
+        return [normal_p(far, deviation) for far, deviation in zip(observed, deviations, strict=True)]
+    threshold = observed - 1e-9 * np.abs(differences).sum(axis=0)  # sums of thirds round either way
     rng = np.random.default_rng([seed, len(differences), flips])
     reached = np.ones(differences.shape[1])
-    rows = max(1, (32 << 20) // (8 * len(differences)))
+    rows = max(1, _BLOCK_BYTES // (8 * len(differences)))
     for start in range(0, flips, rows):
-        count = min(rows, flips - start)
-        bits = np.unpackbits(np.frombuffer(rng.bytes(-(-count * len(differences) // 8)), np.uint8))
-        signs = bits[: count * len(differences)].reshape(count, -1) * 2.0 - 1.0
-        reached += (np.abs(signs @ differences) >= observed - 1e-9 * scale).sum(axis=0)
+        signs = _signs(rng, min(rows, flips - start), len(differences))
+        reached += (np.abs(signs @ differences) >= threshold).sum(axis=0)
     return [float(each) for each in reached / (flips + 1)]
+
+
+def _signs(rng: np.random.Generator, rows: int, columns: int) -> Numbers:
+    """Random -1 and 1, float64 ``(rows, columns)``, from one bit each."""
+    bits = np.unpackbits(np.frombuffer(rng.bytes(-(-rows * columns // 8)), np.uint8), count=rows * columns)
+    return np.asarray(bits.reshape(rows, columns) * 2.0 - 1.0, np.float64)

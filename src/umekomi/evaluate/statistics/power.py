@@ -8,11 +8,11 @@ from statistics import NormalDist
 from umekomi.errors import InvalidInput
 
 POWER = 0.8
-LEVEL = 0.05
+RISK = 0.05
 
 
 def items_to_separate(
-    items: int, *, delta: float, error: float, level: float = LEVEL, power: float = POWER
+    items: int, *, delta: float, error: float, risk: float = RISK, power: float = POWER
 ) -> int | None:
     """Further items with which a true difference of ``delta`` would be found with probability ``power``.
 
@@ -21,11 +21,11 @@ def items_to_separate(
     """
     if delta == 0:
         return None
-    needed = items * (_multiple(level, power) * error / abs(delta)) ** 2
+    needed = items * (_multiple(risk, power) * error / abs(delta)) ** 2
     return max(1, math.ceil(needed) - items)
 
 
-def minimum_detectable_effect(items: int, *, deviation: float, level: float = LEVEL, power: float = POWER) -> float:
+def minimum_detectable_effect(items: int, *, deviation: float, risk: float = RISK, power: float = POWER) -> float:
     """The smallest true difference that ``items`` items would show with probability ``power``.
 
     ``deviation`` is the standard deviation of the items' differences between two models: `Paired.error` times the
@@ -33,9 +33,9 @@ def minimum_detectable_effect(items: int, *, deviation: float, level: float = LE
     """
     if items < 2:
         raise InvalidInput(f"{items} items cannot show any difference: at least 2 are needed")
-    return _multiple(level, power) * deviation / math.sqrt(items)
+    return _multiple(risk, power) * deviation / math.sqrt(items)
 
 
-def _multiple(level: float, power: float) -> float:
+def _multiple(risk: float, power: float) -> float:
     normal = NormalDist()
-    return normal.inv_cdf(1 - level / 2) + normal.inv_cdf(power)
+    return normal.inv_cdf(1 - risk / 2) + normal.inv_cdf(power)

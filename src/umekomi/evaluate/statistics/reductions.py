@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-from numpy.typing import NDArray
 
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.outcomes import Outcome
-from umekomi.evaluate.statistics.resampling import Units
-
-Numbers = NDArray[np.float64]
+from umekomi.evaluate.statistics.resampling import Numbers, Units
 
 
 def value(outcome: Outcome) -> float:
@@ -33,10 +32,19 @@ def check_outcome(outcome: Outcome) -> None:
         raise InvalidInput(f"{outcome.metric} is a {outcome.reduction} and needs a reference for each of its items")
 
 
+def reduce_all(outcomes: Sequence[Outcome], weights: Numbers, units: Units) -> Numbers:
+    """The values of outcomes of one reduction in each resample, float64 ``(resamples, outcomes)``."""
+    if outcomes[0].reduction == "mean":
+        sums = np.stack([units.sums(each.items) for each in outcomes], axis=1)
+        sizes = units.sums(np.ones(len(outcomes[0].items)))
+        return np.asarray(weights @ sums / (weights @ sizes)[:, None], np.float64)
+    return np.stack([reduce_weighted(each, weights, units) for each in outcomes], axis=1)
+
+
 def reduce_weighted(outcome: Outcome, weights: Numbers, units: Units) -> Numbers:
     """The outcome's value in each resample, float64 ``(resamples,)``. ``weights`` is ``(resamples, units.count)``.
 
-    An item of weight 2 counts as if it stood there twice. A correlation is 0 in a resample that has only one value.
+    An item of weight 2 counts as if it stood there twice.
     """
     if outcome.reduction == "mean":
         sizes = units.sums(np.ones(len(outcome.items)))

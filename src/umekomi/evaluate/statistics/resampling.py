@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from umekomi.errors import InvalidInput
 
-BLOCK_BYTES = 48 << 20
+Numbers: TypeAlias = NDArray[np.float64]
+
+_BLOCK_BYTES = 16 << 20
 _KEPT_BYTES = 64 << 20
 
 
@@ -26,13 +29,13 @@ class Units:
     count: int
     member: NDArray[np.int64] | None = None
 
-    def sums(self, items: NDArray[np.float64]) -> NDArray[np.float64]:
+    def sums(self, items: Numbers) -> Numbers:
         """The items' sums by unit, float64 ``(count,)``."""
         if self.member is None:
             return items
         return np.bincount(self.member, weights=items, minlength=self.count).astype(np.float64)
 
-    def spread(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def spread(self, weights: Numbers) -> Numbers:
         """Weights of units as weights of items, ``(resamples, n)``."""
         return weights if self.member is None else weights[:, self.member]
 
@@ -49,25 +52,30 @@ def plan_units(items: int, groups: Sequence[str] | Sequence[int] | None) -> Unit
     return Units(len(kinds), None if len(kinds) == items else member.astype(np.int64))
 
 
-def iter_weights(units: int, *, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Blocks of rows, float64 ``(rows, units)``: how often each unit was drawn. Equal for equal arguments."""
-    if 4 * units * resamples <= _KEPT_BYTES:
-        yield from (each.astype(np.float64) for each in _kept_weights(units, resamples, seed))
+def iter_weights(units: int, *, resamples: int, seed: int) -> Iterator[Numbers]:
+    """Blocks of rows, float64 ``(rows, units)``: how much each unit counts in a resample. Equal for equal
+    arguments.
+
+    The weights are exponential, which makes each resample a draw from the posterior of the Bayesian bootstrap
+    (Rubin 1981, doi:10.1214/aos/1176345338). Drawing with replacement has the same mean and variance, but makes
+    ties of ranks, and leaves rare items out of some resamples altogether.
+    """
+    if 8 * units * resamples <= _KEPT_BYTES:
+        yield from _kept_weights(units, resamples, seed)
     else:
         yield from _iter_drawn(units, resamples=resamples, seed=seed)
 
 
-@lru_cache(maxsize=2)
-def _kept_weights(units: int, resamples: int, seed: int) -> tuple[NDArray[np.float32], ...]:
-    return tuple(each.astype(np.float32) for each in _iter_drawn(units, resamples=resamples, seed=seed))
+@lru_cache(maxsize=1)
+def _kept_weights(units: int, resamples: int, seed: int) -> tuple[Numbers, ...]:
+    """All metrics of a data set take the same ones."""
+    return tuple(_iter_drawn(units, resamples=resamples, seed=seed))
 
 
-def _iter_drawn(units: int, *, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+def _iter_drawn(units: int, *, resamples: int, seed: int) -> Iterator[Numbers]:
     rng = np.random.default_rng([seed, units])
-    rows = max(1, BLOCK_BYTES // (8 * units))
+    rows = max(1, _BLOCK_BYTES // (8 * units))
     for start in range(0, resamples, rows):
-        count = min(rows, resamples - start)
-        weights = np.empty((count, units))
-        for row in weights:
-            row[:] = np.bincount(rng.integers(0, units, units), minlength=units)
+        weights = rng.standard_exponential((min(rows, resamples - start), units))
+        weights.flags.writeable = False
         yield weights

@@ -9,19 +9,21 @@ from itertools import pairwise
 
 from umekomi.evaluate.outcomes import Outcome
 from umekomi.evaluate.results import ComparisonRecord, RankRecord, Verdict
-from umekomi.evaluate.statistics.comparison import Paired, compare_all
-from umekomi.evaluate.statistics.intervals import RESAMPLES
-from umekomi.evaluate.statistics.power import items_to_separate
+from umekomi.evaluate.statistics.comparison import Paired, check_all_alike, compare_drawn
+from umekomi.evaluate.statistics.intervals import RESAMPLES, Interval, bounds, draw
+from umekomi.evaluate.statistics.power import RISK, items_to_separate
 from umekomi.evaluate.statistics.ranking import holm, rank
 from umekomi.evaluate.statistics.reductions import value
-
-RISK = 0.05
+from umekomi.evaluate.statistics.resampling import plan_units
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """All pairs of models, their ranks, and what both say in a sentence."""
+    """The models' values and their intervals, all pairs of models, their ranks, and what these say in a
+    sentence."""
 
+    values: Mapping[str, float]
+    intervals: Mapping[str, Interval]
     comparisons: tuple[ComparisonRecord, ...]
     ranking: tuple[RankRecord, ...]
     sentence: str
@@ -39,11 +41,16 @@ def judge(
     """Compares all models by one metric. ``unit`` is what items are called in sentences: texts, pairs, queries."""
     values = {name: value(each) for name, each in outcomes.items()}
     order = sorted(values, key=lambda name: -values[name])
-    metric = next(iter(outcomes.values())).metric
-    pairs = compare_all({name: outcomes[name] for name in order}, groups=groups, resamples=resamples, seed=seed)
+    found = {name: outcomes[name] for name in order}
+    metric = found[order[0]].metric
+    check_all_alike(found.values())
+    units = plan_units(len(found[order[0]].items), groups)
+    drawn = draw(list(found.values()), units, resamples=resamples, seed=seed)
+    intervals = {name: bounds(drawn, column, found[name]) for column, name in enumerate(order)}
+    pairs = compare_drawn(found, drawn, units, seed=seed)
     adjusted = holm([each.p for each in pairs.values()])
     tied = sum(_verdict(each, p) == "tied" for each, p in zip(pairs.values(), adjusted, strict=True))
-    about = _About(dataset, metric, unit, len(outcomes[order[0]].items), level=RISK / max(1, tied))
+    about = _About(dataset, metric, unit, len(outcomes[order[0]].items), risk=RISK / max(1, tied))
     comparisons = tuple(
         _record(names, paired, p, about) for (names, paired), p in zip(pairs.items(), adjusted, strict=True)
     )
@@ -54,25 +61,25 @@ def judge(
     )
     by_pair = {(each.a, each.b): each.sentence for each in comparisons}
     beside = [by_pair[pair] for pair in pairwise(order)]
-    return Judgement(comparisons, ranking, "; ".join(beside) + "." if beside else "")
+    return Judgement(values, intervals, comparisons, ranking, "; ".join(beside) + "." if beside else "")
 
 
 @dataclass(frozen=True, slots=True)
 class _About:
-    """What all pairs have in common. ``level`` is what a tied pair must reach: 5 % over the number of tied pairs."""
+    """What all pairs have in common. ``risk`` is what a tied pair must reach: 5 % over the number of tied pairs."""
 
     dataset: str
     metric: str
     unit: str
     items: int
-    level: float
+    risk: float
 
 
 def _record(names: tuple[str, str], paired: Paired, p: float, about: _About) -> ComparisonRecord:
     verdict = _verdict(paired, p)
     further = None
     if verdict == "tied":
-        further = items_to_separate(about.items, delta=paired.delta, error=paired.error, level=about.level)
+        further = items_to_separate(about.items, delta=paired.delta, error=paired.error, risk=about.risk)
     return ComparisonRecord(
         dataset=about.dataset,
         metric=about.metric,
