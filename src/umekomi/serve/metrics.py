@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from umekomi.embedding.embedder import Embedder
 from umekomi.embedding.lanes import BatchRun, OnBatch
 from umekomi.embedding.plan import Priority
+from umekomi.serve.relay.figures import UpstreamCollector
 from umekomi.serve.residency import Residency
 from umekomi.serve.workers import ChatModel, RankModel
 
@@ -64,6 +65,13 @@ class Metrics:
             buckets=_BATCH_SECONDS,
             registry=registry,
         )
+        self.fallbacks = Counter(
+            "umekomi_fallbacks",
+            "Answers by another model than was asked.",
+            ("model", "answered"),
+            registry=registry,
+        )
+        registry.register(UpstreamCollector(residency))
         registry.register(_ResidencyCollector(residency))
         ProcessCollector(registry=registry)
 
@@ -111,6 +119,8 @@ class _ResidencyCollector(Collector):
             "umekomi_model_busy_seconds", "Time in which requests ran and none finished.", labels=["model"]
         )
         for model in self._residency.residents:
+            if model.is_remote:
+                continue
             name = [model.settings.name]
             resident.add_metric(name, model.model is not None)
             busy.add_metric(name, self._residency.busy_s(model))

@@ -13,8 +13,8 @@ from umekomi.embedding.embedder import Embedder
 from umekomi.embedding.lanes import OnBatch
 from umekomi.engines.hashing import PREFIX as HASHING_PREFIX
 from umekomi.engines.hashing import hashing_bundle
-from umekomi.engines.remote import RemoteModel, open_remote
 from umekomi.engines.registry import open_encoder, open_generator, open_reranker
+from umekomi.engines.remote import RemoteModel, open_remote
 from umekomi.errors import UmekomiError
 from umekomi.models.bundle import Bundle
 from umekomi.models.card import Capability
@@ -40,17 +40,17 @@ def open_served(settings: ModelSettings, *, threads: int | None, on_batch: OnBat
     if settings.remote is not None:
         return open_remote(settings)
     bundle = _open_bundle(settings)
-    options = _llama_options(settings)
+    engine, options = _engine(settings)
     match known_capability(settings) or bundle.card.capabilities[0]:
         case "chat":
-            generator = open_generator(bundle, engine=settings.engine, threads=threads, options=options)
+            generator = open_generator(bundle, engine=engine, threads=threads, options=options)
             return ChatModel(generator)
         case "rerank":
-            return RankModel(open_reranker(bundle, engine=settings.engine, threads=threads, options=options))
+            return RankModel(open_reranker(bundle, engine=engine, threads=threads, options=options))
         case "embedding":
             encoder = open_encoder(
                 bundle,
-                engine=settings.engine,
+                engine=engine,
                 precision=settings.precision,
                 threads=threads,
                 prompts=dict[str, str](settings.prompts.items()) or None,
@@ -65,7 +65,7 @@ def known_capability(settings: ModelSettings) -> Capability | None:
         return settings.kind
     if settings.remote is not None:
         return None  # its server knows, and says so when it is asked
-    if settings.llama is not None and settings.llama.pooling is not None:
+    if any(own is not None and own.pooling is not None for own in (settings.llama, settings.torch)):
         return "embedding"
     name = settings.open_name
     if name.startswith(HASHING_PREFIX):
@@ -92,5 +92,8 @@ def _open_bundle(settings: ModelSettings) -> Bundle:
     return open_model(name, notify=lambda message: _log.warning("model=%s: %s", settings.name, message))
 
 
-def _llama_options(settings: ModelSettings) -> Mapping[str, Any] | None:
-    return settings.llama.model_dump(exclude_none=True) if settings.llama is not None else None
+def _engine(settings: ModelSettings) -> tuple[str, Mapping[str, Any] | None]:
+    """The engine's name, and its own options. A model with settings for torch runs there."""
+    if settings.torch is not None:
+        return "torch", settings.torch.model_dump(exclude_none=True)
+    return settings.engine, settings.llama.model_dump(exclude_none=True) if settings.llama is not None else None

@@ -24,7 +24,7 @@ def select(
 
     A name that the configuration serves keeps its settings there; any other name is a model to open, served under
     its last part (``./models/my-e5`` as ``my-e5``; a hub id whole, without its revision). Raises `ConfigError`
-    where two models would be served under one name.
+    where two models would be served under one name, and for a fallback that would not be served.
     """
     configured = {model.name: model for model in settings.models}
     models = tuple(configured.get(name) or _named(name) for name in names) or settings.models
@@ -32,6 +32,7 @@ def select(
     if precision is not None:
         models = tuple(model.model_copy(update={"precision": precision}) for model in models)
     _check_unique(models)
+    _check_fallbacks(models)
     server = settings.server.model_copy(
         update={key: value for key, value in (("host", host), ("port", port)) if value is not None}
     )
@@ -58,6 +59,16 @@ def _of_known_kind(model: ModelSettings) -> ModelSettings:
     """``model`` with its kind where that can be told without opening it, so that it gets its kind's aliases."""
     kind = known_capability(model)
     return model if kind is None or kind == model.kind else model.model_copy(update={"kind": kind})
+
+
+def _check_fallbacks(models: Sequence[ModelSettings]) -> None:
+    served = {name for model in models for name in (model.name, *model.aliases)}
+    for model in models:
+        for fallback in model.fallbacks:
+            if fallback not in served:
+                raise ConfigError(
+                    f"'{model.name}' falls back on '{fallback}', which is not served; name it as well"
+                )
 
 
 def _check_unique(models: Sequence[ModelSettings]) -> None:

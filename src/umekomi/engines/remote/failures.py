@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import orjson
 
-from umekomi.errors import Overloaded, UmekomiError, UpstreamError, UpstreamTimeout
+from umekomi.errors import Overloaded, UmekomiError, UpstreamError, UpstreamRefusal, UpstreamTimeout
 
 Outcome: TypeAlias = Literal["unreachable", "timeout", "busy", "failing", "denied", "missing", "cut", "wrong"]
 """Why an attempt gave no answer.
@@ -64,7 +64,7 @@ class Failure(Exception):
         told = f"The upstream of model `{model}` {self.what}."
         if self.outcome == "busy":
             return Overloaded(told, retry_after_s=self.retry_after_s or 1.0)
-        kind = UpstreamTimeout if self.outcome == "timeout" else UpstreamError
+        kind = {"timeout": UpstreamTimeout, "missing": UpstreamRefusal}.get(self.outcome, UpstreamError)
         return kind(f"model={model} {self.describe(address)}", public=told, may_pass=self._may_pass_later)
 
     def describe(self, address: str) -> str:

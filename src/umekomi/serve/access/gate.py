@@ -89,7 +89,7 @@ class Gate:
             self._limits.take_tokens(key, tokens)
 
     def charge(self, key: Key | None, tokens: int) -> None:
-        """Count input tokens that are known only after they ran. `spend` before, with 0, to refuse a key that owes."""
+        """Count input tokens that are known only after they ran. Before, `spend` 0 to refuse a key that owes."""
         if key is not None:
             self._limits.charge_tokens(key, tokens)
 

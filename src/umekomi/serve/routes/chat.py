@@ -13,11 +13,15 @@ from starlette.responses import Response
 
 from umekomi.engines.base import Answer, Cancellation, Chunks, Generator
 from umekomi.errors import Unavailable
+from umekomi.serve.books import Books
 from umekomi.serve.capabilities import lease_chat
 from umekomi.serve.disconnect import while_connected
 from umekomi.serve.event_stream import EventStream
+from umekomi.serve.fallbacks import first_answer
 from umekomi.serve.receiving import receive_body
 from umekomi.serve.recording import Record, record_of
+from umekomi.serve.relay.generation import relay_generation
+from umekomi.serve.residency import Resident
 from umekomi.serve.service import Service, service_of
 from umekomi.serve.wire.body import parse_json_object
 from umekomi.serve.wire.chat import DONE, KEEP_ALIVE, GenerationRequest, frame, parse_generation
@@ -52,15 +56,20 @@ async def _create(request: Request, kind: Kind) -> Response:
 async def _answer(request: Request, service: Service, body: bytes, kind: Kind) -> Response:
     read: Callable[[], GenerationRequest] = lambda: parse_generation(parse_json_object(body))  # noqa: E731
     asked = await asyncio.to_thread(read) if len(body) > INLINE_BYTES else read()
-    record = record_of(request)
-    resident = service.resolve(asked.model, record.key)
+    resident = service.resolve(asked.model, record_of(request).key)
+    return await first_answer(request, resident, lambda each: _ask(request, each, kind, asked))
+
+
+async def _ask(request: Request, resident: Resident, kind: Kind, asked: GenerationRequest) -> Response:
+    if resident.is_remote:
+        return await relay_generation(request, resident, kind, asked)
+    service, record = service_of(request), record_of(request)
     name = resident.settings.name
-    record.facts.update(model=name)
     async with AsyncExitStack() as held:
         model = await held.enter_async_context(lease_chat(service, resident))
         record.stages.end("load")
         await _spend(service, record, model, asked.body)
-        books = _Books(service, record, name)
+        books = Books(service, record, name)
         if not asked.stream:
             answer = await model.whole(_whole(model.generator, kind, asked.body), on_start=record.stages.run_began)
             record.stages.end_run()
@@ -94,31 +103,6 @@ async def _spend(service: Service, record: Record, model: ChatModel, body: Mappi
     service.gate.spend(record.key, len(tokens))
 
 
-class _Books:
-    """What a generation has used, for the log, the metrics and the usage."""
-
-    def __init__(self, service: Service, record: Record, model: str) -> None:
-        self.model = model
-        self._service = service
-        self._record = record
-        self._chunks = 0
-        self._counted = False
-
-    def see_chunk(self) -> None:
-        self._chunks += 1
-
-    def count(self, usage: Mapping[str, Any] | None) -> None:
-        tokens, output = (usage or {}).get("prompt_tokens", 0), (usage or {}).get("completion_tokens", 0)
-        self._record.facts.update(tokens=tokens, output_tokens=output)
-        self._service.metrics.count_generation(self.model, tokens=tokens, output_tokens=output)
-        self._counted = True
-
-    def close(self) -> None:
-        """Where the client went in mid-stream, each chunk is taken for a token."""
-        if not self._counted:
-            self.count({"completion_tokens": self._chunks})
-
-
 async def _first(stream: ChunkStream) -> Answer | None:
     """The first chunk, so that a refusal has its status; None where it does not come soon."""
     try:
@@ -131,7 +115,7 @@ async def _first(stream: ChunkStream) -> Answer | None:
 
 
 async def _frames(
-    stream: ChunkStream, first: Answer | None, *, asked: GenerationRequest, books: _Books
+    stream: ChunkStream, first: Answer | None, *, asked: GenerationRequest, books: Books
 ) -> AsyncIterator[bytes]:
     if first is None:
         yield KEEP_ALIVE
@@ -150,7 +134,7 @@ async def _frames(
             yield shown
 
 
-def _frame(chunk: Answer, asked: GenerationRequest, books: _Books) -> bytes | None:
+def _frame(chunk: Answer, asked: GenerationRequest, books: Books) -> bytes | None:
     """The event of a chunk; None for the one with the usage where the client did not ask for it."""
     if chunk["choices"]:
         books.see_chunk()

@@ -11,12 +11,15 @@ from starlette.responses import Response
 
 from umekomi.config import Limits
 from umekomi.embedding.embedder import Embedder
+from umekomi.embedding.plan import Priority
 from umekomi.embedding.vectors import check_dimensions, cut_dimensions
 from umekomi.serve.capabilities import lease_embedder
 from umekomi.serve.disconnect import while_connected
+from umekomi.serve.fallbacks import first_answer
 from umekomi.serve.priority import HEADER, asked_priority
 from umekomi.serve.receiving import receive_body
 from umekomi.serve.recording import record_of
+from umekomi.serve.relay.embeddings import relay_embeddings
 from umekomi.serve.residency import Resident
 from umekomi.serve.running import run_prepared
 from umekomi.serve.service import service_of
@@ -37,15 +40,24 @@ async def create_embeddings(request: Request) -> Response:
 
 
 async def _answer(request: Request, body: bytes) -> Response:
-    service, record = service_of(request), record_of(request)
+    service = service_of(request)
     priority = asked_priority(request)
     asked = await _off_loop_if(
         len(body) > INLINE_BYTES,
         lambda: parse_request(parse_json_object(body), max_inputs=service.settings.limits.max_inputs),
     )
-    resident = service.resolve(asked.model, record.key)
+    resident = service.resolve(asked.model, record_of(request).key)
+    return await first_answer(request, resident, lambda each: _ask(request, each, asked, priority))
+
+
+async def _ask(
+    request: Request, resident: Resident, asked: EmbeddingsRequest, priority: Priority | None
+) -> Response:
+    service, record = service_of(request), record_of(request)
     facts, stages = record.facts, record.stages
-    facts.update(model=resident.settings.name, inputs=asked.count)
+    facts.update(inputs=asked.count)
+    if resident.is_remote:
+        return await relay_embeddings(request, resident, asked)
     async with lease_embedder(service, resident) as embedder:
         stages.end("load")
         check_dimensions(asked.dimensions, embedder.card.dim)

@@ -16,6 +16,8 @@ from umekomi.serve.residency import Resident
 from umekomi.serve.service import service_of
 
 OWNER = "umekomi"
+UPSTREAM = "upstream"
+"""Owner of a model that another server runs."""
 
 CAPABILITIES: Mapping[Capability, str] = {"embedding": "embeddings", "chat": "chat", "rerank": "rerank"}
 """As the protocol names them, by a card's word."""
@@ -51,11 +53,11 @@ def _entry(name: str, resident: Resident, kind: Capability | None, created: int)
         "id": name,
         "object": "model",
         "created": created,
-        "owned_by": OWNER,
+        "owned_by": UPSTREAM if resident.is_remote else OWNER,
         "alias_of": settings.name if name != settings.name else None,
         "capabilities": [CAPABILITIES[kind]] if kind else None,
         "state": resident.state,
-        "precision": settings.precision,
+        "precision": None if resident.is_remote else settings.precision,
         "fingerprint": card.fingerprint if card else None,
         "dim": card.dim if card else None,
         "max_tokens": card.max_tokens if card else None,

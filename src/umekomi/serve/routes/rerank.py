@@ -13,13 +13,17 @@ from starlette.responses import Response
 
 from umekomi.config import Limits
 from umekomi.embedding.embedder import Embedder
+from umekomi.embedding.plan import Priority
 from umekomi.embedding.texts import check_texts
 from umekomi.errors import InvalidInput
 from umekomi.serve.capabilities import lease_any
 from umekomi.serve.disconnect import while_connected
+from umekomi.serve.fallbacks import first_answer
 from umekomi.serve.priority import HEADER, asked_priority
 from umekomi.serve.receiving import receive_body
 from umekomi.serve.recording import record_of
+from umekomi.serve.relay.rerank import relay_rerank
+from umekomi.serve.residency import Resident
 from umekomi.serve.running import run_prepared
 from umekomi.serve.service import service_of
 from umekomi.serve.tokenising import prepare_texts
@@ -40,8 +44,15 @@ async def _answer(request: Request, body: bytes) -> Response:
     limits = service.settings.limits
     asked = await asyncio.to_thread(lambda: parse_rerank(parse_json_object(body), max_documents=limits.max_inputs))
     resident = service.resolve(asked.model, record.key)
-    name = resident.settings.name
-    record.facts.update(model=name, inputs=len(asked.documents))
+    record.facts.update(inputs=len(asked.documents))
+    return await first_answer(request, resident, lambda each: _ask(request, each, asked, priority))
+
+
+async def _ask(request: Request, resident: Resident, asked: RerankRequest, priority: Priority | None) -> Response:
+    if resident.is_remote:
+        return await relay_rerank(request, resident, asked)
+    service, record = service_of(request), record_of(request)
+    limits, name = service.settings.limits, resident.settings.name
     method: Method = "cross-encoder"
     async with lease_any(service, resident, "rerank", "embedding") as model:
         record.stages.end("load")
@@ -57,7 +68,7 @@ async def _answer(request: Request, body: bytes) -> Response:
             method = "bi-encoder"
             prepared = await _prepare(asked, model, limits)
             scores = _likeness(await run_prepared(request, model, prepared, asked=priority))
-    answer = rerank_answer(asked, scores, name=name, method=method)
+    answer = rerank_answer(asked, dict(enumerate(scores)), name=name, method=method)
     headers = {"x-umekomi-rerank-method": str(method)}
     if "priority" in record.facts:
         headers[HEADER] = str(record.facts["priority"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import orjson
@@ -17,8 +18,11 @@ from umekomi.engines.base import Generator
 from umekomi.errors import InvalidInput
 from umekomi.serve.capabilities import lease_any
 from umekomi.serve.disconnect import while_connected
+from umekomi.serve.fallbacks import first_answer
 from umekomi.serve.receiving import receive_body
 from umekomi.serve.recording import record_of
+from umekomi.serve.relay.tokens import relay_tokens
+from umekomi.serve.residency import Resident
 from umekomi.serve.service import Service, service_of
 from umekomi.serve.tokenising import Allowance, prepare_texts, refuse_hopeless_text
 from umekomi.serve.wire.body import parse_json_object
@@ -45,7 +49,19 @@ async def _answer(request: Request, service: Service, body: bytes, *, turn_back:
     asked = await asyncio.to_thread(parse_json_object, body)
     record = record_of(request)
     resident = service.resolve(parse_model(asked.get("model")), record.key)
-    record.facts.update(model=resident.settings.name)
+    ask = partial(_ask, request, asked=asked, turn_back=turn_back)
+    return await first_answer(request, resident, ask)
+
+
+async def _ask(request: Request, resident: Resident, *, asked: dict[str, Any], turn_back: bool) -> Response:
+    service = service_of(request)
+    if resident.is_remote:
+        limits = service.settings.limits
+        return await relay_tokens(
+            request,
+            resident,
+            parse_ids(asked, max_ids=limits.max_request_tokens) if turn_back else parse_text(asked),
+        )
     async with lease_any(service, resident, "chat", "embedding") as model:
         assert isinstance(model, ChatModel | Embedder)
         limits = service.settings.limits

@@ -6,7 +6,7 @@ The engine checks the rest, which it knows best.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -44,17 +44,25 @@ _ENGINE_FIELDS = frozenset(
         "top_p",
     }
 )
-"""What engines obey; anything else, ``user`` and ``store`` and what is to come, is ignored."""
+"""What engines obey; anything else, ``user`` and ``store`` and what is to come, is ignored by those here."""
+
+
+_OWN_FIELDS = frozenset({"model", "stream", "stream_options"})
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """A request for text. ``body`` holds what is for the engine, without what is null."""
+    """A request for text, without what is null.
+
+    body     what is for the engine
+    further  what engines here ignore; another server may know it
+    """
 
     model: str
     stream: bool
     include_usage: bool
     body: Mapping[str, Any]
+    further: Mapping[str, Any] = field(default_factory=dict)
 
 
 def parse_generation(body: Mapping[str, Any]) -> GenerationRequest:
@@ -70,7 +78,12 @@ def parse_generation(body: Mapping[str, Any]) -> GenerationRequest:
     include_usage = _switch(options or {}, "include_usage")
     if stream:  # for our own books too; the chunk is left out where the client did not ask for it
         for_engine["stream_options"] = {"include_usage": True}
-    return GenerationRequest(model, stream, include_usage, for_engine)
+    further = {
+        name: value
+        for name, value in body.items()
+        if name not in _ENGINE_FIELDS and name not in _OWN_FIELDS and value is not None
+    }
+    return GenerationRequest(model, stream, include_usage, for_engine, further)
 
 
 def frame(content: Mapping[str, Any]) -> bytes:

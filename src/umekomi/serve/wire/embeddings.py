@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -21,11 +21,15 @@ MAX_NAME = 256
 MAX_TOKEN_ID = 2**31 - 1
 
 
+_KNOWN = frozenset({"model", "input", "encoding_format", "dimensions", "input_type", "truncate"})
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddingsRequest:
     """A request whose shape is right; None where the client left a field out or sent null.
 
     texts, token_ids   one of them has the inputs, at least one; the other is None and empty
+    further            what is ignored here; another server may know it
     """
 
     model: str
@@ -35,6 +39,7 @@ class EmbeddingsRequest:
     dimensions: int | None = None
     input_type: InputType | None = None
     truncation: Truncation | None = None
+    further: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -42,7 +47,7 @@ class EmbeddingsRequest:
 
 
 def parse_request(body: Mapping[str, Any], *, max_inputs: int) -> EmbeddingsRequest:
-    """Raises `InvalidInput` that names the field. Unknown fields and ``user`` are ignored."""
+    """Raises `InvalidInput` that names the field. Unknown fields and ``user`` change nothing here."""
     model = parse_model(body.get("model"))
     texts, token_ids = _parse_inputs(body.get("input"), max_inputs)
     return EmbeddingsRequest(
@@ -53,6 +58,7 @@ def parse_request(body: Mapping[str, Any], *, max_inputs: int) -> EmbeddingsRequ
         dimensions=_parse_dimensions(body.get("dimensions")),
         input_type=_choice(body, "input_type", ("query", "document")),
         truncation=_choice(body, "truncate", ("error", "end", "start")),
+        further={name: value for name, value in body.items() if name not in _KNOWN and value is not None},
     )
 
 

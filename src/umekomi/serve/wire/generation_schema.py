@@ -122,8 +122,9 @@ class RerankResult(BaseModel):
 class RerankAnswer(BaseModel):
     object: Literal["list"]
     model: str
-    method: Literal["cross-encoder", "bi-encoder"] = Field(
-        description="bi-encoder: no reranker, but the cosine of an embedding model's vectors."
+    method: Literal["cross-encoder", "bi-encoder", "unknown"] = Field(
+        description="bi-encoder: no reranker, but the cosine of an embedding model's vectors; unknown: another "
+        "server ranked, and did not tell."
     )
     results: list[RerankResult] = Field(description="Best first.")
 
@@ -144,7 +145,9 @@ class TokenizeAnswer(BaseModel):
     model: str
     tokens: list[int]
     count: int
-    max_model_len: int = Field(description="The model's context, in tokens.")
+    max_model_len: int | None = Field(
+        description="The model's context, in tokens; null where its server does not tell."
+    )
 
 
 class DetokenizeBody(BaseModel):

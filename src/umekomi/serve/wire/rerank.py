@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -10,8 +10,8 @@ from umekomi.errors import InvalidInput
 from umekomi.serve.wire.body import json_type
 from umekomi.serve.wire.embeddings import parse_model
 
-Method: TypeAlias = Literal["cross-encoder", "bi-encoder"]
-"""Whether a model read the query and a document together, or made a vector of each."""
+Method: TypeAlias = Literal["cross-encoder", "bi-encoder", "unknown"]
+"""Whether a model read the query and a document together, or made a vector of each; another server may not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,14 @@ def parse_rerank(body: Mapping[str, Any], *, max_documents: int) -> RerankReques
     return RerankRequest(model, query, documents, _parse_top(body.get("top_n"), len(documents)), bool(asked))
 
 
-def rerank_answer(asked: RerankRequest, scores: Sequence[float], *, name: str, method: Method) -> dict[str, Any]:
-    """The best ``top_n`` downwards; documents with equal scores in the order they were sent."""
-    order = sorted(range(len(scores)), key=lambda index: -scores[index])[: asked.top_n]
+def rerank_answer(
+    asked: RerankRequest, scores: Mapping[int, float], *, name: str, method: Method
+) -> dict[str, Any]:
+    """The best ``top_n`` downwards; documents with equal scores in the order they were sent.
+
+    ``scores`` are by the index of their document.
+    """
+    order = sorted(scores, key=lambda index: (-scores[index], index))[: asked.top_n]
     results: list[dict[str, Any]] = [{"index": index, "relevance_score": scores[index]} for index in order]
     if asked.return_documents:
         for result in results:
