@@ -1,4 +1,4 @@
-"""What a metric found, item by item: enough to state its value, to resample it and to pair it with another model's."""
+"""What a metric found, item by item: enough to state its value, to resample it and to pair it with another's."""
 
 from __future__ import annotations
 

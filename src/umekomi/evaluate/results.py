@@ -106,8 +106,16 @@ class RankRecord(Record):
     value: float
 
 
+class VerdictRecord(Record):
+    """What may be said of all models by one metric of one data set, in a sentence."""
+
+    dataset: str
+    metric: str
+    sentence: str
+
+
 class SpaceRecord(Record):
-    """The shape of a model's vectors on one data set: ``name`` is hubness_skewness, anisotropy, truncated_share …"""
+    """The shape of a model's vectors on one data set: ``name`` is hubness_skewness or the like."""
 
     dataset: str
     model: str
@@ -116,7 +124,7 @@ class SpaceRecord(Record):
 
 
 class CurvePoint(Record):
-    """A metric with fewer dimensions or coarser numbers. ``variant`` is ``dim=128``, ``int8``, ``binary+rescore`` …"""
+    """A metric with fewer dimensions or coarser numbers. ``variant``: ``dim=128``, ``int8`` or the like."""
 
     dataset: str
     model: str
@@ -152,6 +160,7 @@ class Results(Record):
     scores: tuple[ScoreRecord, ...]
     comparisons: tuple[ComparisonRecord, ...] = ()
     ranking: tuple[RankRecord, ...] = ()
+    verdicts: tuple[VerdictRecord, ...] = ()
     space: tuple[SpaceRecord, ...] = ()
     curves: tuple[CurvePoint, ...] = ()
     audits: tuple[AuditRecord, ...] = ()

@@ -20,7 +20,7 @@ class Origin:
     source       path or address as the user gave it
     licence      as the source states it, empty where it does not
     language     ISO 639-1 code, or empty where it was neither stated nor plain
-    preparation  what was done to the texts, in the order in which it was done ("lines joined", "first 512 characters")
+    preparation  what was done to the texts, in that order ("lines joined", "first 512 characters")
     columns      which column was read as what ("text": "body")
     guessed      those of ``columns`` that were guessed rather than named
     skipped      reason to the number of rows left out for it
@@ -41,7 +41,7 @@ class LabelTask:
     """Texts of known categories: a good model puts texts of one category side by side.
 
     texts, labels, ids  of one length, in the order of the source; ids are unique
-    groups              items that belong together (articles of one source): resampled together; None: each for itself
+    groups              items that belong together (articles of one source) and are resampled together; or None
     """
 
     name: str
