@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from umekomi.config.environment import api_key, disable_hub_telemetry, home, hub_offline, secret
 from umekomi.config.loading import load_settings
-from umekomi.config.models import LlamaSettings, ModelKind, ModelSettings, RemoteSettings, Replica, TokenVocabulary
+from umekomi.config.models import (
+    LlamaSettings,
+    ModelKind,
+    ModelSettings,
+    RemoteSettings,
+    Replica,
+    TokenVocabulary,
+    TorchSettings,
+)
 from umekomi.config.section import Section
 from umekomi.config.server import KeySettings, Limits, RequestLogSettings, ServerSettings
 from umekomi.config.settings import (
@@ -35,6 +43,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "TokenVocabulary",
+    "TorchSettings",
     "api_key",
     "disable_hub_telemetry",
     "home",

@@ -40,6 +40,25 @@ class LlamaSettings(Section):
         return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
+class TorchSettings(Section):
+    """How torch runs a model; a model with this section runs there."""
+
+    device: str = Field(default="auto", description="auto, or as torch names it: cpu, cuda, cuda:1, mps.")
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto", description="Number format; auto is fp32, and bf16 or fp16 on a CUDA GPU."
+    )
+    pooling: Literal["mean", "cls", "last"] | None = Field(
+        default=None, description="How the vectors of tokens become one; else as the model says."
+    )
+    long_texts: Literal["cut", "pieces"] | None = Field(
+        default=None,
+        description="Texts over the context: cut them, or pool pieces of them together; else as the model says.",
+    )
+    batch_tokens: int | None = Field(
+        default=None, ge=1, description="Tokens that run together; else by the kind of device."
+    )
+
+
 class Replica(Section):
     """A further server for a remote model. It gets no key but its own."""
 
@@ -101,6 +120,7 @@ class ModelSettings(Section):
     )
     pinned: bool = Field(default=False, description="Never unload, neither when idle nor to make room.")
     llama: LlamaSettings | None = Field(default=None, description="How llama.cpp runs the model.")
+    torch: TorchSettings | None = Field(default=None, description="How torch runs the model.")
     remote: RemoteSettings | None = Field(default=None, description="Server that runs the model instead of us.")
     fallbacks: tuple[Name, ...] = Field(
         default=(),
@@ -109,8 +129,13 @@ class ModelSettings(Section):
 
     @model_validator(mode="after")
     def _runs_in_one_place(self) -> ModelSettings:
-        if self.remote is not None and (self.source is not None or self.llama is not None):
-            raise ValueError("a remote model has neither source nor llama: its server decides how it runs")
+        own = (self.source, self.llama, self.torch)
+        if self.remote is not None and any(setting is not None for setting in own):
+            raise ValueError("a remote model has no source, llama or torch: its server decides how it runs")
+        if self.llama is not None and self.torch is not None:
+            raise ValueError("a model has llama or torch, not both: one of them runs it")
+        if self.torch is not None and self.engine not in ("auto", "torch"):
+            raise ValueError(f"torch is set, but engine is '{self.engine}'")
         return self
 
     @property

@@ -51,12 +51,7 @@ def load_transformer(bundle: Bundle, *, device: Any, number_format: NumberFormat
         tensors = _read_tensors(bundle)
         _check_size(bundle, model_class, config, tensors)
         loaded, report = _load(model_class, config, tensors, torch_dtype(number_format))
-        missing = sorted(name for name in report["missing_keys"] if _UNUSED not in name.split("."))
-        if missing:
-            raise BrokenModel(
-                f"{bundle.weights[0]}: lacks the tensor {missing[0]}, which config.json asks for "
-                f"({len(missing)} are missing)"
-            )
+        _check_report(bundle, report)
         return loaded.eval().to(torch.device(device))
 
 
@@ -136,6 +131,7 @@ def _load(model_class: Any, config: Any, tensors: dict[str, Any], dtype: Any) ->
             dtype=dtype,
             attn_implementation=attention,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that they are reported, and not only said to exist
         )
         return loaded, report
 
@@ -145,6 +141,20 @@ def _load(model_class: Any, config: Any, tensors: dict[str, Any], dtype: Any) ->
         if "attn_implementation" not in str(error) and "scaled_dot_product" not in str(error):
             raise
         return load("eager")
+
+
+def _check_report(bundle: Bundle, report: Mapping[str, Any]) -> None:
+    """Raises `BrokenModel` where a weight did not come from the files."""
+    missing = sorted(name for name in report["missing_keys"] if _UNUSED not in name.split("."))
+    if missing:
+        raise BrokenModel(
+            f"{bundle.weights[0]}: lacks the tensor {missing[0]}, which config.json asks for "
+            f"({len(missing)} missing in all)"
+        )
+    for name, found, expected in sorted(report["mismatched_keys"]):
+        raise BrokenModel(
+            f"{bundle.weights[0]}: the tensor {name} has shape {list(found)}; config.json asks for {list(expected)}"
+        )
 
 
 @contextmanager
