@@ -14,6 +14,7 @@ import pytest
 from kit.server import MODEL, GatedEncoder, LocalServer, reference_vectors, serving, wait_until
 from umekomi.config import Limits, ModelSettings
 from umekomi.serve import connection
+from umekomi.serve.framing import MAX_HEADER_BYTES
 from umekomi.serve.wire import body as wire_body
 
 LIMIT = 200_000
@@ -249,3 +250,28 @@ def test_websockets_are_not_offered(server: LocalServer) -> None:
             b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
         )
         assert read_answer(upgrading)[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/healthz"])
+def test_two_ways_to_tell_where_a_body_ends_are_refused_and_nothing_is_smuggled(
+    server: LocalServer, path: str
+) -> None:
+    hidden = b"GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n"
+    head = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\ntransfer-encoding: chunked\r\n\r\n"
+    with server.connect() as smuggling:
+        smuggling.sendall(head % (path.encode(), 5 + len(hidden)) + b"0\r\n\r\n" + hidden)
+        status, answer = read_answer(smuggling)
+        assert (status, code_of(answer)) == (400, "invalid_http")
+        assert "Content-Length and Transfer-Encoding" in answer["error"]["message"]  # type: ignore[index]
+        assert smuggling.recv(1) == b""  # no second answer
+
+
+@pytest.mark.parametrize(("over", "status"), [(0, 200), (1, 431)])
+def test_the_limit_of_headers_is_exact_also_where_they_come_at_once(
+    server: LocalServer, over: int, status: int
+) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-long: %b\r\n\r\n"
+    filling = b"a" * (MAX_HEADER_BYTES + over - len(head) + 2)
+    with server.connect() as connection:
+        connection.sendall(head % filling)
+        assert read_answer(connection)[0] == status

@@ -25,6 +25,23 @@ def _checked_base_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _checked_origin(value: str) -> str:
+    """An origin as browsers write it: scheme, host, and a port that is not the scheme's own."""
+    if value == "*":
+        return value
+    try:
+        address = urlsplit(value)
+        port, host = address.port, address.hostname
+    except ValueError as error:
+        raise ValueError(f"not an origin: {error}") from None
+    if address.scheme not in ("http", "https") or not host or "*" in host or address.path.strip("/") or address.query:
+        raise ValueError("must be an origin such as https://search.example.com, or '*' for every page")
+    name = f"[{host}]" if ":" in host else host
+    own = {"http": 80, "https": 443}[address.scheme]
+    return f"{address.scheme}://{name}" + (f":{port}" if port not in (None, own) else "")
+
+
+Origin: TypeAlias = Annotated[str, AfterValidator(_checked_origin)]
 BaseUrl: TypeAlias = Annotated[str, AfterValidator(_checked_base_url)]
 
 

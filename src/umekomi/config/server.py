@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from umekomi.config.environment import home
-from umekomi.config.section import Section
+from umekomi.config.section import Origin, Section
 
 
 class Limits(Section):
@@ -41,6 +41,9 @@ class ServerSettings(Section):
 
     host: str = Field(default="127.0.0.1", description="Address to bind; loopback unless told.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to bind; 0 takes a free one.")
+    cors_origins: tuple[Origin, ...] = Field(
+        default=(), description="Web pages that may ask from a browser, such as https://app.example.com; '*' for all."
+    )
 
 
 class KeySettings(Section):

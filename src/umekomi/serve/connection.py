@@ -9,9 +9,9 @@ from collections.abc import Callable
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
+from umekomi.serve.framing import MAX_HEADER_BYTES
 from umekomi.serve.status import INVALID_REQUEST, envelope
 
-MAX_HEADER_BYTES = 65_536
 HEADER_TIMEOUT_S = 20.0
 """How long a client may take to the end of its headers, from connecting or from its next request's first byte."""
 

@@ -19,6 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from umekomi.errors import Unavailable
 from umekomi.serve.access.keys import Key
 from umekomi.serve.capture import Capture
+from umekomi.serve.cross_origin import CrossOrigin
+from umekomi.serve.framing import check_framing
 from umekomi.serve.request_log import Line
 from umekomi.serve.service import Service
 from umekomi.serve.stages import Stages
@@ -77,6 +79,7 @@ class Recording:
     def __init__(self, app: ASGIApp, *, service: Service) -> None:
         self._app = app
         self._service = service
+        self._cross_origin = CrossOrigin(service.settings.server.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -92,6 +95,8 @@ class Recording:
                 headers["x-request-id"] = record.id
                 headers["openai-processing-ms"] = str(round(record.elapsed_ms))
                 headers.update(self._service.gate.headers(record.key))
+                if self._cross_origin:
+                    self._cross_origin.allow(Headers(scope=scope).get("origin"), headers)
             await send(message)
 
         answer: Send = send_recorded
@@ -113,6 +118,10 @@ class Recording:
     async def _answer(self, scope: Scope, receive: Receive, send: Send, record: Record) -> None:
         """Run the request; whatever was raised and not answered yet becomes the envelope."""
         try:
+            check_framing(scope)
+            if self._cross_origin and (preflight := self._cross_origin.preflight(scope)) is not None:
+                await preflight(scope, receive, send)
+                return
             self._let_in(scope, record)
             await self._app(scope, receive, send)
         except ClientDisconnect:

@@ -63,6 +63,7 @@ STATUSES: dict[type[errors.UmekomiError], Status] = {
 """The nearest class in an error's ancestry counts. A model's broken files are no fault of the client's."""
 
 _HTTP_STATUSES: dict[int, Status] = {
+    400: Status(400, INVALID_REQUEST, "invalid_http"),
     404: Status(404, INVALID_REQUEST, "unknown_url"),
     405: Status(405, INVALID_REQUEST, "method_not_allowed"),
     408: Status(408, INVALID_REQUEST, "request_timeout"),

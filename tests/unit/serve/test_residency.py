@@ -289,16 +289,34 @@ def test_a_failed_load_is_left_alone_for_ever_longer_and_disturbs_nobody() -> No
     scenario(world, story)
 
 
-def test_preload_fails_where_nothing_could_be_loaded() -> None:
+def test_preload_fails_where_nothing_could_be_loaded(caplog: pytest.LogCaptureFixture) -> None:
     world = World(model("bad"), model("worse"), model("later", preload=False))
     world.broken.update(("bad", "worse"))
 
     async def story() -> None:
-        with pytest.raises(BrokenModel, match="bad is cut short"):
+        with pytest.raises(BrokenModel, match="worse is cut short"):
+            await world.residency.preload()
+        caplog.clear()
+        with pytest.raises(Unavailable):
+            world.later(60)
+            await world.use("worse")
+        assert caplog.text.count("worse is cut short") == 1  # later failures have their line again
+
+    scenario(world, story)
+    assert world.tried == ["bad", "worse", "worse"]
+
+
+def test_why_nothing_could_be_loaded_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(model("bad"), model("worse"))
+    world.broken.update(("bad", "worse"))
+
+    async def story() -> None:
+        with pytest.raises(BrokenModel, match="worse"):
             await world.residency.preload()
 
     scenario(world, story)
-    assert world.tried == ["bad", "worse"]
+    assert "bad is cut short" in caplog.text
+    assert "worse is cut short" not in caplog.text  # that one has been raised
 
 
 def test_a_model_that_gets_nowhere_is_reported_until_it_does(caplog: pytest.LogCaptureFixture) -> None:

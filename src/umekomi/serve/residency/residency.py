@@ -60,6 +60,7 @@ class Residency:
         self._closing: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
         self._closed = False
+        self._last_hope: Resident | None = None
 
     @property
     def residents(self) -> tuple[Resident, ...]:
@@ -112,20 +113,23 @@ class Residency:
     async def preload(self) -> None:
         """Open the models with ``preload``, as many as may be in memory together; the others wait for their use.
 
-        Raises the first failure where none of them could be opened.
+        Raises the last failure where none of them could be opened; that one is left to the caller to tell.
         """
         wanted = [resident for resident in self._residents if resident.settings.preload]
         for resident in wanted:  # one after the other: two loads at once take as long and more memory
             if resident.retired:  # by a reload in the meantime
                 continue
             if self._fits_beside_others(resident):
+                none_open = not any(other.model for other in wanted)
+                self._last_hope = resident if none_open and resident is wanted[-1] else None
                 with contextlib.suppress(Unavailable):
                     await self._opened(resident)
+                self._last_hope = None
             else:
                 _log.info("not loaded at start, to keep to the memory set: model=%s", resident.settings.name)
         failures = [failure for resident in wanted if (failure := resident.cooldown.failure) is not None]
         if failures and not any(resident.model for resident in wanted):
-            raise failures[0]
+            raise failures[-1]
 
     def replace(self, models: Iterable[ModelSettings], *, policy: Policy, reopen: bool = False) -> Changes:
         """Serve other models from now on. Returns what changed.
@@ -233,9 +237,14 @@ class Residency:
         expected = isinstance(error, UmekomiError)
         failure = error if isinstance(error, UmekomiError) else EngineError(f"{name}: loading failed: {error!r}")
         seconds = resident.cooldown.fail(failure, now=self._clock())
-        _log.error(
-            "load failed model=%s next_try_s=%g: %s", name, seconds, failure, exc_info=None if expected else error
-        )
+        if resident is not self._last_hope or not expected:
+            _log.error(
+                "load failed model=%s next_try_s=%g: %s",
+                name,
+                seconds,
+                failure,
+                exc_info=None if expected else error,
+            )
         return _unavailable(resident, seconds)
 
     async def _make_room(self, resident: Resident) -> None:
