@@ -57,7 +57,7 @@ def _entry(name: str, resident: Resident, kind: Capability | None, created: int)
         "alias_of": settings.name if name != settings.name else None,
         "capabilities": [CAPABILITIES[kind]] if kind else None,
         "state": resident.state,
-        "precision": None if resident.is_remote else settings.precision,
+        "precision": None if resident.is_remote else card.precision if card else settings.precision,
         "fingerprint": card.fingerprint if card else None,
         "dim": card.dim if card else None,
         "max_tokens": card.max_tokens if card else None,

@@ -71,7 +71,9 @@ class Model(BaseModel):
         description="What the model can be asked for; null where only loading it would tell."
     )
     state: Literal["unloaded", "loading", "loaded", "failed"]
-    precision: Literal["fp32", "int8"] | None = Field(description="Null for a model that another server runs.")
+    precision: Literal["fp32", "int8", "bf16", "fp16"] | None = Field(
+        description="Null for a model that another server runs."
+    )
     fingerprint: str | None = Field(description="Equal fingerprints mean comparable vectors.")
     dim: int | None
     max_tokens: int | None
