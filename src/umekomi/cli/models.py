@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
 
     from umekomi.models.bundle import Bundle
     from umekomi.models.inventory import Installed
-    from umekomi.models.sources import Progress
 
 models_app = typer.Typer(help="Fetch, list, show, check, convert and remove models.", no_args_is_help=True)
 
@@ -32,7 +29,7 @@ def pull(name: Name) -> None:
     from umekomi.models.sources import default_store, locate_model, open_located
 
     store = default_store()
-    with _download_bar() as progress:
+    with options.download_bar() as progress:
         located = locate_model(name, notify=options.notify, progress=progress, store=store, refresh=True)
     try:
         card = open_located(located, store=store, notify=options.notify).card
@@ -69,7 +66,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
     from umekomi.models.inventory import bundle_files
     from umekomi.models.sources import open_model
 
-    with _download_bar() as progress:
+    with options.download_bar() as progress:
         bundle = open_model(name, notify=options.notify, progress=progress)
     files = bundle_files(bundle)
     facts = _facts(bundle)
@@ -135,36 +132,9 @@ def convert(name: Name) -> None:
     """Turn a model's pickled weights into safetensors once, reading tensors and nothing else (extra: train)."""
     from umekomi.train.convert import convert as convert_model
 
-    with _download_bar() as progress:
+    with options.download_bar() as progress:
         bundle = convert_model(name, notify=options.notify, progress=progress)
     typer.echo(f"{bundle.card.name} → {bundle.folder} (fingerprint {bundle.card.fingerprint})")
-
-
-@contextmanager
-def _download_bar() -> Iterator[Progress]:
-    """Bars on standard error, one for each thing that is fetched; nothing where it is no terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        TaskID,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-    from rich.progress import Progress as Bars
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    tasks: dict[str, TaskID] = {}
-    with Bars(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bars:
-
-        def report(what: str, done: int, total: int | None) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
-
-        yield report
 
 
 def _facts(bundle: Bundle) -> dict[str, Any]:
