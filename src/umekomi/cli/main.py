@@ -12,7 +12,9 @@ from umekomi import __version__
 from umekomi.cli import options
 from umekomi.cli.chat import chat
 from umekomi.cli.config import config_app
+from umekomi.cli.datasets import datasets_app
 from umekomi.cli.embed import embed
+from umekomi.cli.evaluate import evaluate_app
 from umekomi.cli.exit_codes import INTERRUPTED, exit_code
 from umekomi.cli.import_ import import_app
 from umekomi.cli.keys import keys_app
@@ -34,6 +36,8 @@ app.command()(similarity)
 app.command()(serve)
 app.command()(chat)
 app.add_typer(models_app, name="models")
+app.add_typer(datasets_app, name="datasets")
+app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(config_app, name="config")
 app.add_typer(keys_app, name="keys")
 app.command()(usage)
