@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.datasets.building import Notes, build_labels, build_pairs
 from umekomi.evaluate.datasets.columns import ColumnRole, Plan, plan_columns
+from umekomi.evaluate.datasets.description import read_description
 from umekomi.evaluate.datasets.folders import build_from_folder, find_layouts
 from umekomi.evaluate.datasets.retrieval import build_retrieval
 from umekomi.evaluate.datasets.samples import SAMPLES
@@ -33,6 +34,7 @@ def open_task(
     query: str | None = None,
     positive: str | None = None,
     id: str | None = None,
+    encoding: str | None = None,
 ) -> Task:
     """The task that ``source`` holds.
 
@@ -43,6 +45,9 @@ def open_task(
     name    what results call it; by the file's name where None
     text …  the column for each part of the task; guessed from names and contents where None, which
             ``origin.guessed`` says
+    encoding  of CSV and JSON; found out where None, and said in ``origin.preparation`` where it is not UTF-8
+
+    Licence, language and preparation come from ``FILE.json`` beside the file, where `write_description` wrote one.
 
     Raises `InvalidInput` for what cannot be read or makes no task, naming file, line and columns; `MissingExtra`.
     """
@@ -55,10 +60,12 @@ def open_task(
         return build_task(sample.read(), sample.columns, sample.kind, sample.notes())
     path, part = split_source(source)
     files = open_files(path, str(path))
-    notes = Notes(name=name or _stem(path, part), source=source)
+    about = read_description(path)
+    notes = Notes(name or "", source, about.licence, about.language, about.preparation)
     if layouts := find_layouts(files.names()):
-        return build_from_folder(files, layouts, part, notes)
-    return build_task(_choose_table(files, part), columns, kind, notes)
+        return build_from_folder(files, layouts, part, notes=notes, encoding=encoding)
+    table = _choose_table(files, part, encoding)
+    return build_task(table, columns, kind, replace(notes, name=name or _stem(path, part)))
 
 
 def build_task(table: Table, columns: Mapping[ColumnRole, str], kind: TaskKind | None, notes: Notes) -> Task:
@@ -76,14 +83,14 @@ _BUILDERS: dict[TaskKind, Callable[[Table, Plan, Notes], Task]] = {
 }
 
 
-def _choose_table(files: Files, part: str | None) -> Table:
+def _choose_table(files: Files, part: str | None, encoding: str | None) -> Table:
     """The one table among ``files``, or the one that ``part`` names."""
     names = [name for name in files.names() if is_table(name)]
     if part is not None:
         names = [name for name in names if part in (name, PurePosixPath(name).name)]
     if len(names) != 1:
         raise _no_single_table(files, names, part)
-    return read_table(names[0], files.read(names[0]))
+    return read_table(files.where(names[0]), files.read(names[0]), encoding=encoding)
 
 
 def _no_single_table(files: Files, names: list[str], part: str | None) -> InvalidInput:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Literal, TypeAlias
 
@@ -68,7 +68,7 @@ def _place(name: str) -> tuple[str, Part, str] | None:
 
 
 def build_from_folder(
-    files: Files, layouts: Mapping[str, Layout], wanted: str | None, notes: Notes
+    files: Files, layouts: Mapping[str, Layout], wanted: str | None, *, notes: Notes, encoding: str | None = None
 ) -> RetrievalTask:
     """The data set in ``files``; ``wanted`` names a split of its judgements, or a folder where there are several.
 
@@ -78,7 +78,12 @@ def build_from_folder(
     folder, split = _choose(files, layouts, wanted)
     layout = layouts[folder]
     corpus, queries, qrels = (
-        join_tables([read_table(name, files.read(name)) for name in layout.choose(part, split)])
+        join_tables(
+            [
+                read_table(files.where(name), files.read(name), encoding=encoding)
+                for name in layout.choose(part, split)
+            ]
+        )
         for part in ("corpus", "queries", "qrels")
     )
     ledger = Ledger()
@@ -88,7 +93,13 @@ def build_from_folder(
     reader.judgements(qrels, judged, rows, documents)
     if split:
         ledger.preparation.append(f"judgements of the split '{split}'")
-    return judged.build(notes, ledger)
+    return judged.build(replace(notes, name=notes.name or _name(files, folder, split)), ledger)
+
+
+def _name(files: Files, folder: str, split: str) -> str:
+    """``scifact``, or ``scifact-dev`` for a split other than the usual one."""
+    stem = PurePosixPath(folder or files.name).name.removesuffix(".zip")
+    return stem if split in ("", DEFAULT_SPLIT) else f"{stem}-{split}"
 
 
 def _choose(files: Files, layouts: Mapping[str, Layout], wanted: str | None) -> tuple[str, str]:

@@ -24,9 +24,11 @@ from typing import Literal, TypeAlias
 
 from umekomi.embedding.files import replacing
 from umekomi.errors import InvalidInput
+from umekomi.evaluate.datasets.description import Description, write_description
 
 ARCHIVE = "ldcc-20140209.tar.gz"
 ARCHIVE_URL = f"https://www.rondhuit.com/download/{ARCHIVE}"
+LICENCE = "CC BY-ND 2.1 JP; parts of articles must not be passed on"
 MAX_ARCHIVE_BYTES = 64 << 20
 
 CATEGORIES = (
@@ -91,7 +93,8 @@ def build_livedoor(
     """Write ``output`` (.csv, or .csv.zip), and a notice of its licence and making beside it.
 
     Equal archives and settings give equal bytes. Columns: ``index`` and ``category`` as in the published file,
-    ``content512`` (or whatever the length is), and ``label``, the category's name.
+    ``content512`` (or whatever the length is), and ``label``, the category's name. What `open_task` says of the
+    licence and the preparation lies beside it too.
 
     Raises `InvalidInput` for an archive of another layout and for settings out of range, `StoreError`.
     """
@@ -112,8 +115,10 @@ def build_livedoor(
         csv_sha256=hashlib.sha256(data).hexdigest(),
         archive_articles=len(corpus.articles),
     )
+    preparation = _preparation(per_category=per_category, characters=characters, order=order)
     with replacing(built.notice) as out:
-        out.write(_notice(corpus, built, per_category=per_category, characters=characters, order=order).encode())
+        out.write(_notice(corpus, built, preparation).encode())
+    write_description(output, Description(LICENCE, "ja", preparation))
     return built
 
 
@@ -190,8 +195,16 @@ def _zipped(data: bytes, name: str) -> bytes:
     return buffer.getvalue()
 
 
-def _notice(corpus: Corpus, built: Built, *, per_category: int, characters: int, order: Order) -> str:
-    by = "the archive" if order == "archive" else "file names"
+def _preparation(*, per_category: int, characters: int, order: Order) -> tuple[str, ...]:
+    return (
+        f"articles in the order of {'the archive' if order == 'archive' else 'file names'}",
+        f"the first {per_category} of each category",
+        "lines after the third, stripped, joined by a space",
+        f"first {characters} characters",
+    )
+
+
+def _notice(corpus: Corpus, built: Built, preparation: Sequence[str]) -> str:
     rows = "\n".join(f"  {category}: {count}" for category, count in built.rows.items())
     licences = "\n\n".join(f"[{category}]\n{text.strip()}" for category, text in sorted(corpus.licences.items()))
     return f"""\
@@ -205,9 +218,7 @@ it yourself, and let others build it from the archive.
 このファイルは記事の一部を切り出したもの（改変）です。再配布はできません。各自で元のアーカイブから作成してください。
 
 Archive: SHA-256 {corpus.sha256}, {built.archive_articles} articles
-Made by: umekomi datasets build livedoor --per-category {per_category} --characters {characters} --order {order}
-Preparation: articles in the order of {by}; the lines after the third, stripped, joined by a space; the first
-{characters} characters; the first {per_category} articles of each category:
+Made by umekomi datasets build livedoor: {"; ".join(preparation)}
 {rows}
 CSV: SHA-256 {built.csv_sha256}
 

@@ -22,6 +22,9 @@ MAX_RATIO = 200
 SMALL_BYTES = 64 << 20
 """What any archive may unpack to, however well it packs."""
 
+_MAX_DEPTH = 3
+"""How deep files of a folder lie: ``scifact/qrels/test.tsv``."""
+
 _BLOCK_BYTES = 1 << 20
 
 
@@ -33,6 +36,9 @@ class Files(Protocol):
 
     def names(self) -> Sequence[str]:
         """Relative paths with ``/``, sorted; hidden ones and what systems leave behind are left out."""
+
+    def where(self, name: str) -> str:
+        """A file as messages call it, and as the user could write it."""
 
     def read(self, name: str) -> bytes:
         """Content of one file, a gzip one unpacked. Raises `InvalidInput`."""
@@ -67,6 +73,9 @@ class SingleFile:
     def names(self) -> Sequence[str]:
         return (self.path.name,)
 
+    def where(self, name: str) -> str:
+        return self.name
+
     def read(self, name: str) -> bytes:
         return _read(self.path, self.name)
 
@@ -79,11 +88,15 @@ class FolderFiles:
     name: str
 
     def names(self) -> Sequence[str]:
-        found = (file.relative_to(self.path) for file in self.path.rglob("*") if file.is_file())
+        levels = (self.path.glob("/".join(["*"] * depth)) for depth in range(1, _MAX_DEPTH + 1))
+        found = (file.relative_to(self.path) for level in levels for file in level if file.is_file())
         return sorted(file.as_posix() for file in found if _is_content(file.parts))
 
+    def where(self, name: str) -> str:
+        return f"{self.name}/{name}"
+
     def read(self, name: str) -> bytes:
-        return _read(self.path / name, f"{self.name}/{name}")
+        return _read(self.path / name, self.where(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +114,11 @@ class ZipFiles:
                 if not member.is_dir() and _is_content(self._checked(member.filename).parts)
             )
 
+    def where(self, name: str) -> str:
+        return f"{self.name}#{name}"
+
     def read(self, name: str) -> bytes:
-        where = f"{self.name}#{name}"
+        where = self.where(name)
         with self._open() as archive:
             member = archive.getinfo(name)
             if member.flag_bits & 0x1:

@@ -12,6 +12,7 @@ from itertools import compress
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
+from umekomi.documents.encodings import decode_text
 from umekomi.documents.rows import MAX_FIELD_CHARACTERS
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.datasets.sources import MAX_BYTES, check_unpacked
@@ -63,8 +64,10 @@ def is_table(name: str) -> bool:
     return _suffix(name) in _READERS
 
 
-def read_table(name: str, data: bytes) -> Table:
+def read_table(name: str, data: bytes, *, encoding: str | None = None) -> Table:
     """The table in ``data``, read as the suffix of ``name`` says; ``.gz`` is unpacked already.
+
+    encoding  of CSV and JSON, where it is not to be found out
 
     Raises `InvalidInput` naming file and line, `MissingExtra` where Parquet needs pyarrow or XLSX openpyxl.
     """
@@ -72,7 +75,7 @@ def read_table(name: str, data: bytes) -> Table:
     if reader is None:
         known = ", ".join(_READERS)
         raise InvalidInput(f"{name}: unknown suffix {_suffix(name)!r}; a data set is one of {known}, or a folder")
-    table = reader(name, data)
+    table = reader(name, data, encoding)
     if not table.rows:
         raise InvalidInput(f"{name}: no rows in it")
     if len(table) > MAX_ROWS:
@@ -105,18 +108,15 @@ def _listed(columns: Sequence[str]) -> str:
     return ", ".join(f"'{column}'" for column in columns) or "none"
 
 
-def _decode(name: str, data: bytes) -> tuple[str, tuple[str, ...]]:
+def _decode(name: str, data: bytes, encoding: str | None) -> tuple[str, tuple[str, ...]]:
     """Text of ``data`` and a note on its encoding where it is not UTF-8."""
-    for encoding, note in (("utf-8-sig", ()), ("cp932", ("read as CP932",))):
-        try:
-            return data.decode(encoding), note
-        except UnicodeDecodeError:
-            continue
-    raise InvalidInput(f"{name}: neither UTF-8 nor CP932; convert it first, for example with iconv -t UTF-8")
+    decoded = decode_text(data, encoding=encoding, name=name)
+    plain = decoded.encoding.codec == "utf-8"
+    return decoded.text, () if plain else (f"read as {decoded.encoding.name}",)
 
 
-def _read_csv(name: str, data: bytes) -> Table:
-    text, notes = _decode(name, data)
+def _read_csv(name: str, data: bytes, encoding: str | None) -> Table:
+    text, notes = _decode(name, data, encoding)
     delimiter = "\t" if _suffix(name) == ".tsv" else _find_delimiter(text)
     if delimiter == ";":
         notes = (*notes, "columns apart by ;")
@@ -160,8 +160,8 @@ def _refuse_doubles(columns: Sequence[str], name: str) -> None:
         raise InvalidInput(f"{name}: two columns are named '{twice}'; rename one")
 
 
-def _read_jsonl(name: str, data: bytes) -> Table:
-    text, notes = _decode(name, data)
+def _read_jsonl(name: str, data: bytes, encoding: str | None) -> Table:
+    text, notes = _decode(name, data, encoding)
     rows: list[Row] = []
     places: list[int] = []
     # Not splitlines: it also splits at U+2028 and others, which JSON allows inside of a text.
@@ -172,11 +172,11 @@ def _read_jsonl(name: str, data: bytes) -> Table:
     return Table(name, _all_keys(rows), tuple(rows), tuple(places), notes=notes)
 
 
-def _read_json(name: str, data: bytes) -> Table:
+def _read_json(name: str, data: bytes, encoding: str | None) -> Table:
     """An array of objects; else JSON Lines, which some publish under ``.json``."""
-    text, notes = _decode(name, data)
+    text, notes = _decode(name, data, encoding)
     if not text.lstrip().startswith("["):
-        return _read_jsonl(name, data)
+        return _read_jsonl(name, data, encoding)
     values = _parse(text, name)
     rows = [_object(value, f"{name}, row {number}") for number, value in enumerate(values, start=1)]
     return Table(name, _all_keys(rows), tuple(rows), tuple(range(1, len(rows) + 1)), "row", notes)
@@ -201,7 +201,7 @@ def _all_keys(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for row in rows for key in row))
 
 
-def _read_parquet(name: str, data: bytes) -> Table:
+def _read_parquet(name: str, data: bytes, _encoding: str | None) -> Table:
     parquet = require("pyarrow.parquet", extra="evaluate")
     arrow = require("pyarrow", extra="evaluate")
     rows: list[Row] = []
@@ -222,7 +222,7 @@ def _read_parquet(name: str, data: bytes) -> Table:
     return Table(name, columns, tuple(rows), tuple(range(1, len(rows) + 1)), "row")
 
 
-def _read_xlsx(name: str, data: bytes) -> Table:
+def _read_xlsx(name: str, data: bytes, _encoding: str | None) -> Table:
     """The first sheet that holds anything; its first row names the columns. Numbers and dates become texts."""
     openpyxl = require("openpyxl", extra="evaluate")
     try:
@@ -261,7 +261,7 @@ def _spreadsheet_cell(cell: Any) -> Any:
     return cell if cell is None or isinstance(cell, str | bool | int | float) else str(cell)
 
 
-_READERS: dict[str, Callable[[str, bytes], Table]] = {
+_READERS: dict[str, Callable[[str, bytes, str | None], Table]] = {
     ".csv": _read_csv,
     ".tsv": _read_csv,
     ".jsonl": _read_jsonl,
