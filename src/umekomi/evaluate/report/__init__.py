@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from umekomi.evaluate.report.page import Language, write_report
+from umekomi.evaluate.report.pictures import write_map_png
 from umekomi.evaluate.report.views import View
 
-__all__ = ["View"]
+__all__ = ["Language", "View", "write_map_png", "write_report"]

@@ -1,0 +1,89 @@
+// Puts the parts in their order, and draws them again when the data set, the metric or the theme changes.
+
+const SECTIONS = [
+  ["warnings", warnings], ["verdict", verdict], ["cost", cost], ["map", map], ["confusion", confusion], ["disagreements", disagreements],
+  ["pairs", pairs], ["curves", curves], ["space", space], ["scores", scores], ["audits", audits], ["datasets", datasets],
+  ["provenance", provenance],
+];
+
+const state = { dataset: results.datasets[0]?.name, metric: "" };
+const main = document.getElementById("main");
+const places = new Map();
+let generation = 0;
+
+function metricsOf(dataset) {
+  const ranked = results.ranking.filter((record) => record.dataset === dataset);
+  const scored = results.scores.filter((record) => record.dataset === dataset);
+  return [...new Set([...ranked, ...scored].map((record) => record.metric))];
+}
+
+function options(select, values, chosen) {
+  fill(select, ...values.map((value) => el("option", { value, selected: value === chosen }, value)));
+  select.parentElement.hidden = values.length < 2;
+}
+
+// One part at a time, so that the page answers while the later parts are still being drawn.
+async function render(names = SECTIONS.map(([name]) => name)) {
+  const mine = ++generation;
+  document.body.dataset.ready = "";
+  for (const [name, build] of SECTIONS) {
+    if (!names.includes(name)) continue;
+    const node = places.get(name);
+    node.hidden = build(node, state) === false;
+    await new Promise((resolve) => setTimeout(resolve));
+    if (mine !== generation) return;
+  }
+  contents();
+  document.body.dataset.ready = "yes";
+}
+
+function contents() {
+  const shown = SECTIONS.filter(([name]) => name !== "warnings" && !places.get(name).hidden);
+  fill(document.getElementById("contents"),
+    el("ol", {}, ...shown.map(([name]) => el("li", {}, el("a", { href: `#${name}` }, t(name))))));
+}
+
+function intro() {
+  const chips = [results.created.replace("T", " ").replace(/(\.\d+)?(Z|\+00:00)$/, " UTC"), t("intro.models", { n: results.models.length }),
+    t("intro.datasets", { n: results.datasets.length }), `umekomi ${results.umekomi}`];
+  return el("div", { class: "intro" }, el("h1", {}, t("title")), el("p", { class: "lead" }, t("intro")),
+    el("ul", { class: "chips" }, ...chips.map((chip) => el("li", {}, chip))));
+}
+
+function chooseDataset(name) {
+  state.dataset = name;
+  const metrics = metricsOf(name);
+  if (!metrics.includes(state.metric)) state.metric = metrics[0] || "";
+  options(document.getElementById("metric"), metrics, state.metric);
+}
+
+function setTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+}
+
+function start() {
+  for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  setTheme(dark.matches ? "dark" : "light");
+  dark.addEventListener("change", () => { setTheme(dark.matches ? "dark" : "light"); render(); });
+  document.getElementById("contents").setAttribute("aria-label", t("contents"));
+  main.append(intro());
+  for (const [name] of SECTIONS) {
+    const node = el("section", { id: name, class: "card", "aria-label": t(name) });
+    places.set(name, node);
+    main.append(node);
+  }
+  main.append(el("footer", {}, t("footer", { version: results.umekomi })));
+  options(document.getElementById("dataset"), results.datasets.map((record) => record.name), state.dataset);
+  chooseDataset(state.dataset);
+  document.getElementById("dataset").addEventListener("change", (event) => { chooseDataset(event.target.value); render(); });
+  document.getElementById("metric").addEventListener("change", (event) => { state.metric = event.target.value; render(); });
+  document.getElementById("theme").addEventListener("click", () => {
+    setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+    render();
+  });
+  window.addEventListener("beforeprint", () => { if (document.documentElement.dataset.theme === "dark") { setTheme("light"); render(); } });
+  render();
+}
+
+start();
