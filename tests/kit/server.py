@@ -20,7 +20,15 @@ from typing import Any
 import httpx
 import numpy as np
 
-from umekomi.config import KeySettings, Limits, ModelSettings, RequestLogSettings, ServerSettings, Settings
+from umekomi.config import (
+    KeySettings,
+    Limits,
+    ModelSettings,
+    RequestLogSettings,
+    ServerSettings,
+    Settings,
+    TracingSettings,
+)
 from umekomi.embedding.embedder import Embedder
 from umekomi.engines.hashing import HashingEncoder, hashing_bundle
 from umekomi.serve.listening import bind, url_of
@@ -76,6 +84,7 @@ def serving(
     request_log: RequestLogSettings | None = None,
     capture_s: float | None = None,
     cors_origins: Sequence[str] = (),
+    tracing: TracingSettings | None = None,
 ) -> Iterator[LocalServer]:
     """A running server, stopped as SIGTERM would; ``wait`` for the models that it loads at start.
 
@@ -88,6 +97,7 @@ def serving(
         keys=KeySettings(file=keys or Path(folder.name, "server.sqlite")),
         request_log=request_log or RequestLogSettings(),
         server=ServerSettings(cors_origins=tuple(cors_origins)),
+        tracing=tracing or TracingSettings(),
     ).with_defaults()
     service = open_service(settings, open_model=open_model, capture_s=capture_s)
     listener = bind("127.0.0.1", 0)

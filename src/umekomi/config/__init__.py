@@ -14,7 +14,7 @@ from umekomi.config.models import (
     TorchSettings,
 )
 from umekomi.config.section import Section
-from umekomi.config.server import KeySettings, Limits, RequestLogSettings, ServerSettings
+from umekomi.config.server import KeySettings, Limits, RequestLogSettings, ServerSettings, TracingSettings
 from umekomi.config.settings import (
     CHAT_ENGINE,
     DEFAULT_CHAT_MODEL,
@@ -44,6 +44,7 @@ __all__ = [
     "Settings",
     "TokenVocabulary",
     "TorchSettings",
+    "TracingSettings",
     "api_key",
     "disable_hub_telemetry",
     "home",

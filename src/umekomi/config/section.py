@@ -34,7 +34,8 @@ def _checked_origin(value: str) -> str:
         port, host = address.port, address.hostname
     except ValueError as error:
         raise ValueError(f"not an origin: {error}") from None
-    if address.scheme not in ("http", "https") or not host or "*" in host or address.path.strip("/") or address.query:
+    whole = not address.path.strip("/") and not address.query and not address.fragment
+    if address.scheme not in ("http", "https") or not host or "*" in host or not whole:
         raise ValueError("must be an origin such as https://search.example.com, or '*' for every page")
     name = f"[{host}]" if ":" in host else host
     own = {"http": 80, "https": 443}[address.scheme]

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from umekomi.config.environment import home
-from umekomi.config.section import Origin, Section
+from umekomi.config.section import BaseUrl, Name, Origin, Section
 
 
 class Limits(Section):
@@ -42,7 +42,8 @@ class ServerSettings(Section):
     host: str = Field(default="127.0.0.1", description="Address to bind; loopback unless told.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to bind; 0 takes a free one.")
     cors_origins: tuple[Origin, ...] = Field(
-        default=(), description="Web pages that may ask from a browser, such as https://app.example.com; '*' for all."
+        default=(),
+        description="Web pages that may ask from a browser, such as https://app.example.com; '*' for all.",
     )
 
 
@@ -54,6 +55,18 @@ class KeySettings(Section):
     @property
     def database(self) -> Path:
         return self.file.expanduser() if self.file else home() / "server.sqlite"
+
+
+class TracingSettings(Section):
+    """Where OpenTelemetry spans are sent. Without an endpoint there are none."""
+
+    endpoint: BaseUrl | None = Field(
+        default=None, description="Collector's address for OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces."
+    )
+    sample_ratio: float = Field(
+        default=1.0, ge=0, le=1, description="Share of requests that are traced, where their sender did not decide."
+    )
+    service_name: Name = Field(default="umekomi", description="The name that spans carry as service.name.")
 
 
 class RequestLogSettings(Section):

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from umekomi.config.models import ModelSettings
 from umekomi.config.section import Section
-from umekomi.config.server import KeySettings, Limits, RequestLogSettings, ServerSettings
+from umekomi.config.server import KeySettings, Limits, RequestLogSettings, ServerSettings, TracingSettings
 from umekomi.extras import is_installed
 
 DEFAULT_MODEL = "multilingual-e5-small"
@@ -42,6 +42,9 @@ class Settings(Section):
     keys: KeySettings = Field(default_factory=KeySettings, description="Where API keys and usage are kept.")
     request_log: RequestLogSettings = Field(
         default_factory=RequestLogSettings, description="A line of JSON for each request, without its text."
+    )
+    tracing: TracingSettings = Field(
+        default_factory=TracingSettings, description="Where OpenTelemetry spans are sent."
     )
 
     @field_validator("models")

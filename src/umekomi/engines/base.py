@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeAlias
 
 from umekomi.models.card import ModelCard
 from umekomi.types import Prepared, Truncation, Vectors
+
+
+handed_on: ContextVar[Mapping[str, str]] = ContextVar("handed_on", default={})  # noqa: B039 - never changed
+"""Headers of the request at hand that go along where another server is asked for it, such as ``traceparent``."""
 
 
 class Encoder(Protocol):

@@ -25,6 +25,7 @@ from umekomi.serve.request_log import Line
 from umekomi.serve.service import Service
 from umekomi.serve.stages import Stages
 from umekomi.serve.status import CLIENT_CLOSED_REQUEST, error_response, status_of
+from umekomi.serve.tracing import RequestSpan
 
 _log = logging.getLogger("umekomi.serve")
 
@@ -105,6 +106,7 @@ class Recording:
         if capture is not None:
             receive, answer = capture.of_request(receive), capture.of_answer(send_recorded)
 
+        span = self._begin_span(scope, record)
         self._service.in_flight += 1
         self._service.metrics.in_flight.inc()
         try:
@@ -113,7 +115,7 @@ class Recording:
             record.held.close()
             self._service.in_flight -= 1
             self._service.metrics.in_flight.dec()
-            self._finish(scope, record, capture)
+            self._finish(scope, record, capture, span)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, record: Record) -> None:
         """Run the request; whatever was raised and not answered yet becomes the envelope."""
@@ -146,10 +148,19 @@ class Recording:
             record.key = gate.identify(Headers(scope=scope).get("authorization"))
             gate.admit(record.key)
 
-    def _finish(self, scope: Scope, record: Record, capture: Capture | None) -> None:
+    def _begin_span(self, scope: Scope, record: Record) -> RequestSpan | None:
+        if self._service.tracing is None or scope["path"] in _POLLED:
+            return None
+        span = self._service.tracing.begin(scope, request_id=record.id)
+        record.facts["trace"] = span.trace_id
+        return span
+
+    def _finish(self, scope: Scope, record: Record, capture: Capture | None, span: RequestSpan | None) -> None:
         path = _path(scope)
         method = scope["method"] if scope["method"] in _METHODS else "other"
         status = record.status or CLIENT_CLOSED_REQUEST
+        if span is not None:
+            span.end(path, method, status, facts=record.facts, stages=record.stages.done)
         metrics = self._service.metrics
         metrics.requests.labels(path, method, str(status)).inc()
         metrics.seconds.labels(path).observe(record.elapsed_ms / 1000)

@@ -12,7 +12,7 @@ from umekomi.errors import ConfigError, UmekomiError
 from umekomi.serve.residency import Changes, Policy
 from umekomi.serve.service import Service
 
-_FIXED = ("server", "keys", "request_log")
+_FIXED = ("server", "keys", "request_log", "tracing")
 """Sections that take effect at start only: sockets and files that are open."""
 
 _log = logging.getLogger("umekomi.serve")

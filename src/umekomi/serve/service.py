@@ -20,6 +20,7 @@ from umekomi.serve.metrics import Metrics
 from umekomi.serve.opening import open_served
 from umekomi.serve.request_log import RequestLog
 from umekomi.serve.residency import OpenedModel, OpenModel, Policy, Residency, Resident
+from umekomi.serve.tracing import Tracing, open_tracing
 
 _log = logging.getLogger("umekomi.serve")
 
@@ -29,6 +30,7 @@ class Service:
     """One running server; reach it from a route with `service_of`.
 
     request_log  None where none is configured
+    tracing      likewise
     in_flight    requests whose answer is not sent yet
     draining     set once the server was told to stop: no new work, readiness off
     preloading   set while models are loaded at start: readiness off
@@ -42,6 +44,7 @@ class Service:
     metrics: Metrics
     gate: Gate
     request_log: RequestLog | None = None
+    tracing: Tracing | None = None
     created: int = field(default_factory=lambda: int(time.time()))
     in_flight: int = 0
     draining: bool = False
@@ -70,6 +73,8 @@ class Service:
             _log.error("the last usage is lost: %s", error)
         if self.request_log is not None:
             await asyncio.to_thread(self.request_log.close)
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
 
 
 def open_service(
@@ -91,9 +96,10 @@ def open_service(
 
     residency = Residency(settings.models, open_model=open_model or open_as_configured, policy=Policy.of(settings))
     metrics = Metrics(residency)
+    tracing = open_tracing(settings.tracing)
     gate = Gate.open(settings.keys.database)
     request_log = _open_request_log(settings.request_log, capture_s)
-    service = Service(settings, residency, metrics, gate, request_log, reread=reread)
+    service = Service(settings, residency, metrics, gate, request_log, tracing, reread=reread)
     return service
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from umekomi.engines.base import handed_on
 from umekomi.engines.remote.address import Address
 from umekomi.engines.remote.circuit import Circuit
 from umekomi.engines.remote.connection import Connection, Head, open_connection
@@ -92,7 +93,8 @@ class Replica:
         self, connection: Connection, path: str, body: bytes, *, deadline: float, begin_s: float
     ) -> Exchange:
         target = f"{self.address.path}/{path}".encode("ascii")
-        headers = [*self.address.headers, (b"content-length", b"%d" % len(body))]
+        along = [(name.encode("ascii"), value.encode("latin-1")) for name, value in handed_on.get().items()]
+        headers = [*self.address.headers, *along, (b"content-length", b"%d" % len(body))]
         try:
             async with asyncio.timeout_at(deadline):
                 connection.send(target, headers, body)
