@@ -76,8 +76,11 @@ def test_a_reranker_ranks_by_its_own_scores(ranking: LocalServer) -> None:
     for index, document in enumerate(DOCUMENTS):  # each for itself: neighbours play no part
         alone = scores_by_index(rerank(ranking, "ranker", documents=[document]))
         assert alone[0] == pytest.approx(whole[index], abs=1e-4)
-    too_long = rerank(ranking, "ranker", documents=["red", "green " * 100])
-    assert (too_long.status_code, too_long.json()["error"]["param"]) == (400, "documents[1]")
+    assert (answer.headers["x-umekomi-truncated"], answer.json()["usage"]["total_tokens"]) == ("0", 4 * 8)
+    cut = rerank(ranking, "ranker", documents=["red", "green " * 100])
+    assert cut.headers["x-umekomi-truncated"] == "1"
+    too_long = rerank(ranking, "ranker", query="green " * 100)
+    assert (too_long.status_code, too_long.json()["error"]["param"]) == (400, "query")
     for route, body in (("embeddings", {"input": "x"}), ("chat/completions", {"messages": []})):
         refused = ranking.client.post(f"/v1/{route}", json={"model": "ranker", **body})
         assert refused.json()["error"]["code"] == "unsupported_capability"

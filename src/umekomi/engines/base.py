@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from umekomi.models.card import ModelCard
 from umekomi.types import Prepared, Truncation, Vectors
-
 
 handed_on: ContextVar[Mapping[str, str]] = ContextVar("handed_on", default={})  # noqa: B039 - never changed
 """Headers of the request at hand that go along where another server is asked for it, such as ``traceparent``."""
@@ -149,16 +149,43 @@ class Generator(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a reranker finds.
+
+    scores     one for each document, in their order; higher is nearer, and the scale is the model's own
+    tokens     the model's own tokens that were run, those of the query once for each document
+    truncated  how many pairs of query and document were cut to the model's context
+    """
+
+    scores: tuple[float, ...]
+    tokens: int
+    truncated: int
+
+
+def admit_all(_tokens: int) -> None:
+    """Lets any number of tokens run."""
+
+
 class Reranker(Protocol):
-    """Scores of documents for a query, by a model that reads both together."""
+    """Scores of documents for a query, by a model that reads both together. Any thread may call."""
 
     card: ModelCard
 
-    def score(self, query: str, documents: Sequence[str]) -> list[float]:
-        """A score for each document, in their order; higher is nearer, and the scale is the model's own.
+    def score(
+        self,
+        query: str,
+        documents: Sequence[str],
+        *,
+        cancel: Cancellation | None = None,
+        admit: Callable[[int], None] = admit_all,
+    ) -> Scores:
+        """The score of each document. What does not fit the context is cut at its end, and counted.
 
-        Raises `InputTooLong` naming the index of a document that does not fit the context together with the query,
-        `InvalidInput` and `EngineError`.
+        admit  called once with the tokens to run, before any runs; what it raises ends the call
+
+        Raises `InputTooLong` where a query leaves no room for a document, `InvalidInput`, `EngineError`, and
+        `concurrent.futures.CancelledError` once cancelled.
         """
         ...
 

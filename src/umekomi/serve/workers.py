@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from umekomi.engines.base import Answer, Cancellation, Chunks, Generator, Reranker
+from umekomi.engines.base import Answer, Cancellation, Chunks, Generator, Reranker, Scores, admit_all
 from umekomi.errors import Overloaded, Unavailable
 from umekomi.models.card import ModelCard
 
@@ -62,6 +62,22 @@ class Workers:
         future.add_done_callback(self._done)
         return future
 
+    async def whole(self, ask: Callable[[Cancellation], T], *, on_start: Callable[[], None]) -> T:
+        """What ``ask`` gives. Cancelling the task drops it, or stops it where it runs; raises as `submit` does."""
+        cancel = Cancellation()
+
+        def work() -> T:
+            try:
+                return ask(cancel)
+            except CancelledError:
+                raise _stopped() from None
+
+        try:
+            return await asyncio.wrap_future(self.submit(work, on_start=on_start))
+        except asyncio.CancelledError:
+            cancel.cancel()
+            raise
+
     def close(self) -> None:
         """Drop what waits. What runs is for its owner to stop."""
         with self._lock:
@@ -102,19 +118,7 @@ class ChatModel:
         self, ask: Callable[[Cancellation], Answer], *, on_start: Callable[[], None] = lambda: None
     ) -> Answer:
         """What ``ask`` gives, in a thread, which calls ``on_start`` first. Cancelling the task stops it."""
-        cancel = Cancellation()
-
-        def work() -> Answer:
-            try:
-                return ask(cancel)
-            except CancelledError:
-                raise _stopped() from None
-
-        try:
-            return await asyncio.wrap_future(self._workers.submit(work, on_start=on_start))
-        except asyncio.CancelledError:
-            cancel.cancel()
-            raise
+        return await self._workers.whole(ask, on_start=on_start)
 
     def stream(
         self, ask: Callable[[Cancellation], Chunks], *, on_start: Callable[[], None] = lambda: None
@@ -151,11 +155,17 @@ class RankModel:
         return self._workers.waiting
 
     async def score(
-        self, query: str, documents: Sequence[str], *, on_start: Callable[[], None] = lambda: None
-    ) -> list[float]:
-        """As `Reranker.score`; cancelling the task drops what has not run."""
-        work = self._workers.submit(lambda: self._reranker.score(query, documents), on_start=on_start)
-        return await asyncio.wrap_future(work)
+        self,
+        query: str,
+        documents: Sequence[str],
+        *,
+        admit: Callable[[int], None] = admit_all,
+        on_start: Callable[[], None] = lambda: None,
+    ) -> Scores:
+        """As `Reranker.score`, in a thread, where ``admit`` is called too. Cancelling the task stops it."""
+        return await self._workers.whole(
+            lambda cancel: self._reranker.score(query, documents, cancel=cancel, admit=admit), on_start=on_start
+        )
 
     def close(self) -> None:
         self._workers.close()

@@ -25,9 +25,10 @@ class Vocabulary:
         self._first = header.metadata.get("tokenizer.ggml.bos_token_id", 0)
         self.opening, self.closing = self._special_tokens()
 
-    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
-        """Token ids; ``<|im_end|>`` and the like in the text count as control tokens, as in prompts."""
-        ids: list[int] = self._server.ask_quick("/tokenize", {"content": text, "add_special": special})["tokens"]
+    def tokenize(self, text: str, *, special: bool = False, control: bool = True) -> list[int]:
+        """Token ids; ``<|im_end|>`` and the like in the text count as control tokens, as in prompts, or as text."""
+        body = {"content": text, "add_special": special, "parse_special": control}
+        ids: list[int] = self._server.ask_quick("/tokenize", body)["tokens"]
         return ids
 
     def detokenize(self, ids: Sequence[int], *, keep_control: bool = True) -> str:

@@ -9,11 +9,13 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from umekomi.models.card import Capability
+from umekomi.config import ModelSettings
+from umekomi.models.card import Capability, ModelCard
 from umekomi.serve.capabilities import capability_of
 from umekomi.serve.recording import record_of
 from umekomi.serve.residency import Resident
 from umekomi.serve.service import service_of
+from umekomi.types import NumberFormat
 
 OWNER = "umekomi"
 UPSTREAM = "upstream"
@@ -57,12 +59,17 @@ def _entry(name: str, resident: Resident, kind: Capability | None, created: int)
         "alias_of": settings.name if name != settings.name else None,
         "capabilities": [CAPABILITIES[kind]] if kind else None,
         "state": resident.state,
-        "precision": None if resident.is_remote else card.precision if card else settings.precision,
+        "precision": None if resident.is_remote else _precision(card, settings),
         "fingerprint": card.fingerprint if card else None,
         "dim": card.dim if card else None,
         "max_tokens": card.max_tokens if card else None,
         "notice": card.notice if card else None,
     }
+
+
+def _precision(card: object, settings: ModelSettings) -> NumberFormat:
+    """What is run; before a model is loaded, what is asked for."""
+    return card.precision if isinstance(card, ModelCard) else settings.precision
 
 
 def _json(content: dict[str, Any]) -> Response:

@@ -15,6 +15,7 @@ from umekomi.config import Limits
 from umekomi.embedding.embedder import Embedder
 from umekomi.embedding.plan import Priority
 from umekomi.embedding.texts import check_texts
+from umekomi.engines.base import Scores
 from umekomi.errors import InvalidInput
 from umekomi.serve.capabilities import lease_any
 from umekomi.serve.disconnect import while_connected
@@ -61,18 +62,41 @@ async def _ask(request: Request, resident: Resident, asked: RerankRequest, prior
                 check_texts([asked.query])
             with _naming("documents"):
                 check_texts(asked.documents)
-            scores = await model.score(asked.query, asked.documents, on_start=record.stages.run_began)
-            record.stages.end_run()
+            found = await _score(request, model, asked)
+            scores, tokens, truncated = list(found.scores), found.tokens, found.truncated
         else:
             assert isinstance(model, Embedder)
             method = "bi-encoder"
             prepared = await _prepare(asked, model, limits)
             scores = _likeness(await run_prepared(request, model, prepared, asked=priority))
-    answer = rerank_answer(asked, dict(enumerate(scores)), name=name, method=method)
-    headers = {"x-umekomi-rerank-method": str(method)}
+            tokens, truncated = (record.number(fact) for fact in ("tokens", "truncated"))
+    answer = rerank_answer(asked, dict(enumerate(scores)), name=name, method=method, tokens=tokens)
+    headers = {"x-umekomi-rerank-method": str(method), "x-umekomi-truncated": str(truncated)}
     if "priority" in record.facts:
         headers[HEADER] = str(record.facts["priority"])
     return Response(orjson.dumps(answer), headers=headers, media_type="application/json")
+
+
+async def _score(request: Request, model: RankModel, asked: RerankRequest) -> Scores:
+    """By a reranker, within the limits of a request and of its key. Notes the stages and the tokens."""
+    service, record = service_of(request), record_of(request)
+
+    def admit(tokens: int) -> None:  # in the thread that scores
+        limit = service.settings.limits.max_request_tokens
+        if tokens > limit:
+            raise InvalidInput(
+                f"Requested {tokens} tokens, the query again for each document, max {limit} tokens per request; "
+                "send fewer documents at once.",
+                param="documents",
+            )
+        service.gate.spend(record.key, tokens)
+
+    try:
+        found = await model.score(asked.query, asked.documents, admit=admit, on_start=record.stages.run_began)
+    finally:
+        record.stages.end_run()
+    record.facts.update(tokens=found.tokens, truncated=found.truncated)
+    return found
 
 
 async def _prepare(asked: RerankRequest, embedder: Embedder, limits: Limits) -> list[Prepared]:

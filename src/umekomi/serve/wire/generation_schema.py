@@ -119,6 +119,12 @@ class RerankResult(BaseModel):
     document: DocumentObject | None = None
 
 
+class RerankUsage(BaseModel):
+    total_tokens: int = Field(
+        description="Tokens that were run; a cross-encoder reads the query with each document."
+    )
+
+
 class RerankAnswer(BaseModel):
     object: Literal["list"]
     model: str
@@ -127,6 +133,7 @@ class RerankAnswer(BaseModel):
         "server ranked, and did not tell."
     )
     results: list[RerankResult] = Field(description="Best first.")
+    usage: RerankUsage | None = Field(default=None, description="Left out where another server does not tell.")
 
 
 class TokenizeBody(BaseModel):

@@ -41,18 +41,19 @@ def parse_rerank(body: Mapping[str, Any], *, max_documents: int) -> RerankReques
 
 
 def rerank_answer(
-    asked: RerankRequest, scores: Mapping[int, float], *, name: str, method: Method
+    asked: RerankRequest, scores: Mapping[int, float], *, name: str, method: Method, tokens: int | None = None
 ) -> dict[str, Any]:
     """The best ``top_n`` downwards; documents with equal scores in the order they were sent.
 
-    ``scores`` are by the index of their document.
+    ``scores`` are by the index of their document; ``tokens`` are those that were run, where that is known.
     """
     order = sorted(scores, key=lambda index: (-scores[index], index))[: asked.top_n]
     results: list[dict[str, Any]] = [{"index": index, "relevance_score": scores[index]} for index in order]
     if asked.return_documents:
         for result in results:
             result["document"] = {"text": asked.documents[result["index"]]}
-    return {"object": "list", "model": name, "method": method, "results": results}
+    usage = {} if tokens is None else {"usage": {"total_tokens": tokens}}
+    return {"object": "list", "model": name, "method": method, "results": results, **usage}
 
 
 def _parse_documents(value: object, limit: int) -> list[str]:

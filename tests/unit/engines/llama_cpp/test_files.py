@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kit.gguf_files import MEAN, RANK, write_bert
-from umekomi.engines.base import Generator
+from umekomi.engines.base import Cancellation, Generator, Scores
 from umekomi.engines.hashing import hashing_bundle
 from umekomi.engines.registry import open_encoder, open_generator, open_reranker
 from umekomi.errors import BrokenModel, ConfigError, InputTooLong, InvalidInput, UnsupportedCapability
@@ -78,16 +79,38 @@ def test_a_reranker_scores_every_document_by_itself(tmp_path: Path) -> None:
     assert bundle.card.capabilities == ("rerank",)
     reranker = open_reranker(bundle, threads=1)
     documents = ["green apple", "car road", "", "日本", "the fruit is a apple " * 5]
-    scores = reranker.score("what is the fruit", documents)
-    assert len(set(scores)) == len(documents)
-    assert reranker.score("what is the fruit", documents[::-1]) == pytest.approx(scores[::-1], abs=1e-5)
-    assert [reranker.score("what is the fruit", [one])[0] for one in documents] == pytest.approx(scores, abs=1e-5)
-    assert reranker.score("what", []) == []
-    with pytest.raises(InputTooLong, match="maximum context length is 64") as error:
-        reranker.score("what", ["car", "car " * 100])
-    assert error.value.param == "documents[1]"
+    found = reranker.score("what is the fruit", documents)
+    assert len(set(found.scores)) == len(documents)
+    assert found.truncated == 0
+    backwards = reranker.score("what is the fruit", documents[::-1]).scores
+    assert backwards == pytest.approx(found.scores[::-1], abs=1e-5)
+    alone = [reranker.score("what is the fruit", [one]) for one in documents]
+    assert [one.scores[0] for one in alone] == pytest.approx(found.scores, abs=1e-5)
+    assert sum(one.tokens for one in alone) == found.tokens
+    assert reranker.score("what", []) == Scores((), 0, 0)
     with pytest.raises(InvalidInput):
         reranker.score("what", ["\ud800"])
+    reranker.close()
+
+
+def test_a_reranker_cuts_documents_and_counts_them(tmp_path: Path) -> None:
+    write_bert(tmp_path / "rank.gguf", WORDS, pooling=RANK)
+    reranker = open_reranker(opened(tmp_path / "rank.gguf"), threads=1)
+    admitted: list[int] = []
+    found = reranker.score("what", ["car", "car " * 100, "緑" * 1000], admit=admitted.append)
+    assert found.truncated == 2
+    assert admitted == [found.tokens]
+    assert found.tokens <= 2 * 64 + 10
+    assert found.scores[1] == pytest.approx(reranker.score("what", ["car " * 59]).scores[0], abs=1e-5)
+    with pytest.raises(InputTooLong, match="maximum context length is 64") as error:
+        reranker.score("what " * 64, ["car"])
+    assert error.value.param == "query"
+    with pytest.raises(ZeroDivisionError):
+        reranker.score("what", ["car"], admit=lambda tokens: tokens // 0)
+    cancel = Cancellation()
+    cancel.cancel()
+    with pytest.raises(CancelledError):
+        reranker.score("what", ["car"], cancel=cancel)
     reranker.close()
 
 
