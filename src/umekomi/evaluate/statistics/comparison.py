@@ -11,10 +11,11 @@ import numpy as np
 
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.outcomes import Outcome
-from umekomi.evaluate.statistics.intervals import RESAMPLES, Drawn, draw, quantiles, student_quantile
+from umekomi.evaluate.statistics.draws import RESAMPLES, Draws, draw
+from umekomi.evaluate.statistics.intervals import middle, student_quantile
 from umekomi.evaluate.statistics.power import RISK, items_to_separate
 from umekomi.evaluate.statistics.reductions import value
-from umekomi.evaluate.statistics.resampling import Numbers, Units, plan_units
+from umekomi.evaluate.statistics.resampling import Numbers, plan_units
 
 FLIPS = 9_999
 _BLOCK_BYTES = 16 << 20
@@ -64,25 +65,21 @@ def compare_all(
     found = list(outcomes.values())
     check_all_alike(found)
     units = plan_units(len(found[0].items), groups)
-    return compare_drawn(outcomes, draw(found, units, resamples=resamples, seed=seed), units, seed=seed)
+    return compare_drawn(outcomes, draw(found, units, resamples=resamples, seed=seed), seed=seed)
 
 
-def compare_drawn(
-    outcomes: Mapping[str, Outcome], drawn: Drawn, units: Units, *, seed: int
-) -> dict[tuple[str, str], Paired]:
+def compare_drawn(outcomes: Mapping[str, Outcome], draws: Draws, *, seed: int) -> dict[tuple[str, str], Paired]:
     """The same, where the resamples have been drawn already."""
     names, found = list(outcomes), list(outcomes.values())
     pairs = list(combinations(range(len(found)), 2))
     if found[0].reduction == "mean" and pairs:
-        sums = np.stack([units.sums(each.items) for each in found], axis=1)
+        sums = np.stack([draws.units.sums(each.items) for each in found], axis=1)
         left, right = np.array(pairs, np.int64).T
         flipped: Sequence[float | None] = flip_p_values(sums[:, left] - sums[:, right], seed=seed)
     else:
         flipped = [None] * len(pairs)
     return {
-        (names[i], names[j]): _paired(
-            found[i], found[j], drawn.values[:, i] - drawn.values[:, j], units=units.count, p=p
-        )
+        (names[i], names[j]): _paired(found[i], found[j], draws, columns=(i, j), p=p)
         for (i, j), p in zip(pairs, flipped, strict=True)
     }
 
@@ -98,16 +95,31 @@ def check_all_alike(outcomes: Iterable[Outcome]) -> None:
             raise InvalidInput(f"{a.metric} of the two models was not taken against the same answers")
 
 
-def _paired(a: Outcome, b: Outcome, moved: Numbers, *, units: int, p: float | None) -> Paired:
-    """``moved`` is the difference in each resample; ``p`` None where it is to be had from them."""
+def _paired(a: Outcome, b: Outcome, draws: Draws, *, columns: tuple[int, int], p: float | None) -> Paired:
+    """``p`` is None where it is to be had from the resamples."""
     if np.array_equal(a.items, b.items):
         return Paired(delta=0.0, low=0.0, high=0.0, error=0.0, p=1.0, items_to_separate=None)
+    moved = draws.values[:, columns[0]] - draws.values[:, columns[1]]
     delta, error = value(a) - value(b), float(moved.std(ddof=1))
-    found = quantiles(moved, units=units, level=1 - RISK)
+    if a.reduction == "mean":
+        moved += _unseen(a, b, draws)
+    found = middle(moved, units=draws.units.count, level=1 - RISK)
     if p is None:
-        p = normal_p(delta, error * student_quantile(1 - RISK / 2, units - 1) / _NORMAL.inv_cdf(1 - RISK / 2))
+        p = normal_p(
+            delta, error * student_quantile(1 - RISK / 2, draws.units.count - 1) / _NORMAL.inv_cdf(1 - RISK / 2)
+        )
     further = None if p < RISK else items_to_separate(len(a.items), delta=delta, error=error)
-    return Paired(delta, found.low, found.high, error, p, further)
+    return Paired(delta, min(found.low, delta), max(found.high, delta), error, p, further)
+
+
+def _unseen(a: Outcome, b: Outcome, draws: Draws) -> Numbers:
+    """Half a unit more of the largest difference in favour of either, in each resample.
+
+    Where models differ on two items only, resamples cannot show that the third might have gone the other way: the
+    adjustment of Bonett and Price 2012 (doi:10.3102/1076998611411915) for differences of any size.
+    """
+    largest = np.abs(draws.units.sums(a.items - b.items)).max() / (len(a.items) / draws.units.count)
+    return np.asarray((draws.ends[:, 1] - draws.ends[:, 0]) * largest / draws.totals, np.float64)
 
 
 def normal_p(delta: float, error: float) -> float:

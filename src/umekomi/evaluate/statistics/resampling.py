@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,14 @@ from umekomi.errors import InvalidInput
 
 Numbers: TypeAlias = NDArray[np.float64]
 
+Drawing: TypeAlias = Literal["smooth", "replacing"]
+"""How units are weighted. ``smooth``: exponential weights, draws from the posterior of the Bayesian bootstrap
+(Rubin 1981, doi:10.1214/aos/1176345338). ``replacing``: as often as each unit comes when as many are drawn with
+replacement. The mean and variance are the same, but drawing with replacement makes ties of ranks and leaves rare
+items out."""
+
 _BLOCK_BYTES = 16 << 20
-_KEPT_BYTES = 64 << 20
+_KEPT_BYTES = 48 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,30 +58,29 @@ def plan_units(items: int, groups: Sequence[str] | Sequence[int] | None) -> Unit
     return Units(len(kinds), None if len(kinds) == items else member.astype(np.int64))
 
 
-def iter_weights(units: int, *, resamples: int, seed: int) -> Iterator[Numbers]:
-    """Blocks of rows, float64 ``(rows, units)``: how much each unit counts in a resample. Equal for equal
-    arguments.
-
-    The weights are exponential, which makes each resample a draw from the posterior of the Bayesian bootstrap
-    (Rubin 1981, doi:10.1214/aos/1176345338). Drawing with replacement has the same mean and variance, but makes
-    ties of ranks, and leaves rare items out of some resamples altogether.
-    """
+def iter_weights(units: int, *, resamples: int, seed: int, drawing: Drawing) -> Iterator[Numbers]:
+    """Blocks of rows, float64 ``(rows, units)``: how much each unit counts. Equal for equal arguments."""
     if 8 * units * resamples <= _KEPT_BYTES:
-        yield from _kept_weights(units, resamples, seed)
+        yield from _kept_weights(units, resamples, seed, drawing)
     else:
-        yield from _iter_drawn(units, resamples=resamples, seed=seed)
+        yield from _iter_drawn(units, resamples, seed, drawing)
 
 
-@lru_cache(maxsize=1)
-def _kept_weights(units: int, resamples: int, seed: int) -> tuple[Numbers, ...]:
+@lru_cache(maxsize=2)
+def _kept_weights(units: int, resamples: int, seed: int, drawing: Drawing) -> tuple[Numbers, ...]:
     """All metrics of a data set take the same ones."""
-    return tuple(_iter_drawn(units, resamples=resamples, seed=seed))
+    return tuple(_iter_drawn(units, resamples, seed, drawing))
 
 
-def _iter_drawn(units: int, *, resamples: int, seed: int) -> Iterator[Numbers]:
+def _iter_drawn(units: int, resamples: int, seed: int, drawing: Drawing) -> Iterator[Numbers]:
     rng = np.random.default_rng([seed, units])
     rows = max(1, _BLOCK_BYTES // (8 * units))
     for start in range(0, resamples, rows):
-        weights = rng.standard_exponential((min(rows, resamples - start), units))
+        size = (min(rows, resamples - start), units)
+        if drawing == "smooth":
+            weights = rng.standard_exponential(size)
+        else:
+            counts = [np.bincount(row, minlength=units) for row in rng.integers(0, units, size)]
+            weights = np.stack(counts).astype(np.float64)
         weights.flags.writeable = False
         yield weights

@@ -10,7 +10,8 @@ from itertools import pairwise
 from umekomi.evaluate.outcomes import Outcome
 from umekomi.evaluate.results import ComparisonRecord, RankRecord, Verdict
 from umekomi.evaluate.statistics.comparison import Paired, check_all_alike, compare_drawn
-from umekomi.evaluate.statistics.intervals import RESAMPLES, Interval, bounds, draw
+from umekomi.evaluate.statistics.draws import RESAMPLES, draw
+from umekomi.evaluate.statistics.intervals import Interval, interval_of
 from umekomi.evaluate.statistics.power import RISK, items_to_separate
 from umekomi.evaluate.statistics.ranking import holm, rank
 from umekomi.evaluate.statistics.reductions import value
@@ -45,9 +46,9 @@ def judge(
     metric = found[order[0]].metric
     check_all_alike(found.values())
     units = plan_units(len(found[order[0]].items), groups)
-    drawn = draw(list(found.values()), units, resamples=resamples, seed=seed)
-    intervals = {name: bounds(drawn, column, found[name]) for column, name in enumerate(order)}
-    pairs = compare_drawn(found, drawn, units, seed=seed)
+    draws = draw(list(found.values()), units, resamples=resamples, seed=seed)
+    intervals = {name: interval_of(found[name], draws, column=column) for column, name in enumerate(order)}
+    pairs = compare_drawn(found, draws, seed=seed)
     adjusted = holm([each.p for each in pairs.values()])
     tied = sum(_verdict(each, p) == "tied" for each, p in zip(pairs.values(), adjusted, strict=True))
     about = _About(dataset, metric, unit, len(outcomes[order[0]].items), risk=RISK / max(1, tied))
