@@ -120,7 +120,7 @@ def test_lines_of_a_pipe_are_answered_one_by_one() -> None:
         (200, HI, "too early"),
         (200, "<html>login</html>", "too early"),
         (200, HI + 'data: {"error": {"message": "broke"}}\n\n', "broke"),
-        (200, "data: {half\n\n", "no JSON"),
+        (200, "data: {half\n\n", "not JSON"),
         (200, "data: [1]\n\n", "no JSON"),
         (200, "data: {}\n\n", "without choices"),
         (404, '{"error": {"message": "no such model"}}', "no such model"),

@@ -16,7 +16,7 @@ import orjson
 from numpy.typing import NDArray
 
 from umekomi.engines.base import Answer
-from umekomi.engines.remote.failures import WrongAnswer
+from umekomi.engines.remote.failures import WrongAnswer, excerpt_of
 from umekomi.types import Vectors
 
 _NUMBERS = frozenset({int, float})
@@ -140,11 +140,11 @@ def _parse_object(content: bytes) -> dict[str, Any]:
     try:
         answer: Any = orjson.loads(content)
     except orjson.JSONDecodeError:
-        raise WrongAnswer("sent a body that is not JSON") from None
+        raise WrongAnswer("sent a body that is not JSON", excerpt_of(content)) from None
     if not isinstance(answer, dict):
         raise WrongAnswer("sent a body that is no JSON object")
     if answer.get("error"):
-        raise WrongAnswer("sent an error under status 200")
+        raise WrongAnswer("sent an error under status 200", excerpt_of(content))
     return answer
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from umekomi.engines.base import Answer
-from umekomi.engines.remote.failures import WrongAnswer
+from umekomi.engines.remote.failures import WrongAnswer, excerpt_of
 
 MAX_EVENT_BYTES = 4_000_000
 DONE = b"[DONE]"
@@ -63,12 +63,12 @@ def parse_chunk(event: bytes) -> Answer:
     try:
         chunk: Any = orjson.loads(event)
     except orjson.JSONDecodeError:
-        raise WrongAnswer("sent an event that is not JSON") from None
+        raise WrongAnswer("sent an event that is not JSON", excerpt_of(event)) from None
     if not isinstance(chunk, dict):
-        raise WrongAnswer("sent an event that is no JSON object")
+        raise WrongAnswer("sent an event that is no JSON object", excerpt_of(event))
     if chunk.get("error"):
-        raise WrongAnswer("failed in mid-answer")
+        raise WrongAnswer("failed in mid-answer", excerpt_of(event))
     choices = chunk.get("choices")
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-        raise WrongAnswer("sent an event without choices")
+        raise WrongAnswer("sent an event without choices", excerpt_of(event))
     return chunk

@@ -27,11 +27,19 @@ wrong        an answer that is not valid
 """
 
 _PASSING: frozenset[Outcome] = frozenset({"unreachable", "busy", "failing", "cut"})
-_MAX_EXCERPT = 200
+_MAX_EXCERPT = 300
 
 
 class WrongAnswer(Exception):
-    """An upstream's answer that must not be passed on. ``str`` is in our own words, safe for strangers."""
+    """An upstream's answer that must not be passed on.
+
+    ``what`` is in our own words, safe for strangers; ``excerpt`` in its words, for those who run it.
+    """
+
+    def __init__(self, what: str, excerpt: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.excerpt = excerpt
 
 
 @dataclass(eq=False)
@@ -109,12 +117,24 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 
 def words_of(content: bytes, *, secret: str | None = None) -> str:
-    """The message in OpenAI's envelope, else the start of the body; on one line, cut, and without our key."""
+    """The message in OpenAI's envelope, else the start of the body; as `plain` gives it."""
     try:
         error: Any = orjson.loads(content)["error"]
         text = str(error["message"] if isinstance(error, dict) else error)
     except (ValueError, TypeError, KeyError):
         text = content[: 2 * _MAX_EXCERPT].decode("utf-8", "replace")
+    return plain(text, secret=secret)
+
+
+def excerpt_of(content: bytes) -> str:
+    """As `words_of` for what should have been an answer, but nothing of what may be half of one: logs hold no text
+    that a model wrote, and no vectors."""
+    broken = content.lstrip()[:1] in (b"{", b"[") and b'"error"' not in content[:_MAX_EXCERPT]
+    return "" if broken else words_of(content)
+
+
+def plain(text: str, *, secret: str | None = None) -> str:
+    """On one line, cut, and without ``secret``; nothing in it steers a terminal."""
     if secret:
         text = text.replace(secret, "…")
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())

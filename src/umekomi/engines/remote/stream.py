@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from umekomi.engines.base import Answer
 from umekomi.engines.remote.events import DONE, EventReader, parse_chunk
-from umekomi.engines.remote.failures import Failure, WrongAnswer
+from umekomi.engines.remote.failures import Failure, WrongAnswer, plain
 from umekomi.engines.remote.replica import Exchange
 from umekomi.errors import UmekomiError
 
@@ -96,7 +96,8 @@ class RemoteStream:
                     return
                 self._chunks.append(parse_chunk(event))
         except WrongAnswer as error:
-            self._failure = Failure("wrong", str(error))
+            secret = self._exchange.replica.key
+            self._failure = Failure("wrong", error.what, plain(error.excerpt, secret=secret))
         except Failure as failure:
             self._failure = failure
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from umekomi.engines.remote.failures import Failure, WrongAnswer, failure_of_status, words_of
+from umekomi.engines.remote.failures import Failure, WrongAnswer, failure_of_status, plain, words_of
 from umekomi.engines.remote.refusals import REFUSALS, refusal
 from umekomi.engines.remote.replica import Exchange, Replica
 from umekomi.errors import Overloaded, UmekomiError, Unavailable, UserError
@@ -137,7 +137,7 @@ class Upstream:
             return await read(exchange)
         except WrongAnswer as error:
             exchange.close()
-            raise Failure("wrong", str(error)) from None
+            raise Failure("wrong", error.what, plain(error.excerpt, secret=replica.key)) from None
         except BaseException:
             exchange.close()
             raise
