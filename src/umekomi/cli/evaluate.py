@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from umekomi.cli import options
+from umekomi.cli.evaluate_parity import parity
 from umekomi.errors import ConfigError
 from umekomi.types import Role
 
@@ -72,6 +73,7 @@ evaluate_app = typer.Typer(
     help="Compare embedding models on your own data. umekomi evaluate DATASET… -m MODEL… is short for "
     "umekomi evaluate run DATASET… -m MODEL….",
 )
+evaluate_app.command("parity")(parity)
 
 
 class TerminalWatch:
@@ -196,13 +198,15 @@ def print_ranking(results: Results) -> None:
 
 
 def _ranking_table(results: Results, dataset: str, metric: str) -> Table:
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(options.printable(f"{dataset}: {metric}")), title_justify="left")
-    for column in ("rank", metric, "95 % interval", "dim", "tokens/s", "ms a text", "memory MB"):
-        table.add_column(column, justify="right")
-    table.add_column("model")
+    title = Text(options.printable(f"{dataset}: {metric}"))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("rank", "score", "95 % interval", "dim", "tokens/s", "ms/text", "MB"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("model", overflow="fold")
     intervals = {
         score.model: score.ci95 for score in results.scores if (score.dataset, score.metric) == (dataset, metric)
     }
@@ -215,7 +219,7 @@ def _ranking_table(results: Results, dataset: str, metric: str) -> Table:
         table.add_row(
             str(rank.rank),
             f"{rank.value:.4f}",
-            f"{low:.4f} to {high:.4f}",
+            f"{low:.3f} to {high:.3f}",
             str(model.dim),
             _figure(model.cost.tokens_per_s, "{:,.0f}"),
             _figure(model.cost.latency_ms, "{:.1f}"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from umekomi.embedding.embedder import open_embedder
@@ -126,6 +128,10 @@ def _median_ms(call: Callable[[], Any]) -> float:
 
 def peak_memory_bytes() -> int | None:
     """Most memory that this process ever held; None on systems that do not tell."""
+    status = Path("/proc/self/status")  # Linux: getrusage would count the parent's peak, which a fork takes along
+    if status.exists():
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), flags=re.MULTILINE)
+        return int(found[1]) * 1024 if found else None
     try:
         import resource
     except ImportError:  # Windows
