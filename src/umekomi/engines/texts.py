@@ -47,7 +47,7 @@ class TextCutter:
         try:
             encodings = self._tokenizer.encode_batch_fast(whole)
         except (TypeError, UnicodeEncodeError):
-            raise _not_unicode(whole) from None
+            raise not_unicode(whole) from None
         return [
             self._prepare(encoding, text, prompt, truncation)
             for encoding, text in zip(encodings, whole, strict=True)
@@ -110,7 +110,8 @@ def _special_tokens(tokenizer: Tokenizer) -> tuple[int, int]:
     return 0, 0
 
 
-def _not_unicode(texts: Sequence[str]) -> InvalidInput:
+def not_unicode(texts: Sequence[str]) -> InvalidInput:
+    """What to raise where a tokenizer did not take ``texts``: it names the first that is no text."""
     for index, text in enumerate(texts):
         try:
             text.encode()

@@ -10,13 +10,14 @@ from types import MappingProxyType
 from typing import Any
 
 from umekomi.errors import BrokenModel, UnsupportedModel
-from umekomi.models.architectures import generates, hidden_size, max_positions, positive_int
+from umekomi.models.architectures import BUILDABLE, generates, hidden_size, max_positions, positive_int
 from umekomi.models.card import ModelCard
 from umekomi.models.catalog import CatalogEntry
 from umekomi.models.digests import DigestCache, combine
 from umekomi.models.files import front_matter, read_object, read_optional_object
 from umekomi.models.gguf import read_gguf_card
 from umekomi.models.layout import Layout, read_layout, read_prompts, read_transformer_settings
+from umekomi.models.ranking import is_reranker
 from umekomi.models.weights import SINGLE, find_weights
 
 TOKENIZER_FILES = (
@@ -33,6 +34,9 @@ _TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "adde
 
 # Keys of config.json that say who saved it, not what it computes.
 _NOT_COMPUTED = frozenset({"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"})
+
+_RANKING = Layout("cls", normalize=False)
+"""Of a model that makes no vectors, whose card has to say something."""
 
 _GENERATING_NOTICE = "made for generating text: its vectors are the mean of its last hidden states"
 
@@ -95,9 +99,12 @@ def open_bundle(
     if not isinstance(architecture, str):
         raise BrokenModel(f"{config_file}: model_type is {architecture!r}; expected the architecture's name")
     width = hidden_size(config, config_file)
-    layout = read_layout(folder, width) or _unstated_layout(origin, folder, config)
-    weights = find_weights(folder, architecture, name=origin.name)
+    ranks = is_reranker(folder, config)
+    layout = _RANKING if ranks else read_layout(folder, width) or _unstated_layout(origin, folder, config)
+    weights = find_weights(folder, name=origin.name, onnx_first=onnx_goes_first(folder, config))
     settings = read_transformer_settings(folder)
+    if not ranks and settings.get("transformer_task") == "sequence-classification":
+        raise UnsupportedModel(f"{folder}: its transformer classifies, and modules.json pools its states")
     card = ModelCard(
         name=origin.name,
         source=origin.source,
@@ -113,13 +120,28 @@ def open_bundle(
         tokenizer_digest=_tokenizer_digest(folder, settings, digests),
         dense=layout.dense,
         in_pieces=layout.in_pieces,
-        prompts=MappingProxyType({**(origin.entry.prompts if origin.entry else {}), **read_prompts(folder)}),
+        prompts=MappingProxyType({} if ranks else {**_known_prompts(origin), **read_prompts(folder)}),
+        capabilities=("rerank",) if ranks else ("embedding",),
         notice=_notice(layout, origin, notify),
     )
     card = _with_readme(card, folder, origin)
     if origin.entry and notify:
         _report_contradictions(card, origin.entry, notify)
     return Bundle(card, folder, weights.files, MappingProxyType(config))
+
+
+def _known_prompts(origin: Origin) -> Mapping[str, str]:
+    return origin.entry.prompts if origin.entry else {}
+
+
+def onnx_goes_first(folder: Path, config: Mapping[str, Any]) -> bool:
+    """Whether a shipped ONNX file is opened rather than safetensors: for encoders whose graph no engine builds.
+
+    Those of generating models take a cache of the past, and those of rerankers give no states of tokens.
+    """
+    if config.get("model_type") in BUILDABLE or generates(config):
+        return False
+    return not is_reranker(folder, config)
 
 
 def open_gguf(path: Path, origin: Origin, *, digests: DigestCache) -> Bundle:
@@ -137,7 +159,7 @@ def open_gguf(path: Path, origin: Origin, *, digests: DigestCache) -> Bundle:
         normalize=True,  # llama.cpp's embeddings have unit length
         weights_digest=digest,
         tokenizer_digest=digest,
-        prompts=MappingProxyType(dict(origin.entry.prompts) if origin.entry else {}),
+        prompts=MappingProxyType(dict(_known_prompts(origin))),
         capabilities=facts.capabilities,
         licence=facts.licence or origin.licence,
         notice=origin.notice,

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from umekomi import config
-from umekomi.errors import BrokenModel, StoreError, UnknownModel
+from umekomi.errors import BrokenModel, StoreError, UnknownModel, UnsupportedModel
 from umekomi.models.bundle import Bundle
 from umekomi.models.digests import sha256_of_file
 from umekomi.models.names import MAIN, nearest_names
 from umekomi.models.sources.hub import Hub, forget_snapshots
-from umekomi.models.sources.hub_files import choose_weights, read_architecture
+from umekomi.models.sources.hub_files import choose_weights, prefers_onnx
 from umekomi.models.starters import find_starter
 from umekomi.models.store import Entry, Store
 
@@ -161,8 +161,8 @@ def _cached_models(hub: Hub) -> Iterable[Installed]:
 
 def _is_usable(folder: Path, files: Iterable[str]) -> bool:
     try:
-        return bool(choose_weights(files, read_architecture(folder)))
-    except BrokenModel:
+        return bool(choose_weights(files, onnx_first=prefers_onnx(folder)))
+    except (BrokenModel, UnsupportedModel):
         return False
 
 

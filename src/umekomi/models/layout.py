@@ -57,6 +57,12 @@ _ACTIVATIONS: Mapping[str, Activation] = {
     "Sigmoid": "sigmoid",
 }
 _LAYERS = ("Dense", "LayerNorm")
+_OUTPUTS: Mapping[str, tuple[str, str]] = {
+    "feature-extraction": ("token_embeddings", "last_hidden_state"),
+    "sequence-classification": ("scores", "logits"),
+}
+"""What a transformer gives for each task: the module's own word and the library's."""
+
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # the order in which sentence-transformers looks
 
 
@@ -79,7 +85,7 @@ def read_layout(folder: Path, hidden_size: int) -> Layout | None:
     path = folder / MODULES
     if not path.exists():
         return None
-    modules = _read_modules(path)
+    modules = read_modules(path)
     kinds = [kind for kind, _ in modules]
     if not re.fullmatch(r"TP[DL]*N?", "".join(kind[0] for kind in kinds)):
         raise UnsupportedModel(
@@ -104,16 +110,20 @@ def read_transformer_settings(folder: Path) -> Mapping[str, Any]:
     if path is None:
         return {}
     settings = read_object(path)
-    expected = {"transformer_task": "feature-extraction", "module_output_name": "token_embeddings"}
-    for key, value in expected.items():
-        if settings.get(key) not in (None, value):
-            raise UnsupportedModel(f"{path}: {key} is {settings[key]!r}; supported is {value!r}")
+    task = settings.get("transformer_task") or "feature-extraction"
+    if task not in _OUTPUTS:
+        raise UnsupportedModel(f"{path}: transformer_task is {task!r}; supported: {', '.join(_OUTPUTS)}")
+    name, method = _OUTPUTS[task]
+    if settings.get("module_output_name") not in (None, name):
+        raise UnsupportedModel(
+            f"{path}: module_output_name is {settings['module_output_name']!r}; supported is {name!r}"
+        )
     for key in ("processing_kwargs", "query_length", "document_length", "query_expansion"):
         if settings.get(key):
             raise UnsupportedModel(f"{path}: {key} is set, which is not supported")
     modalities = settings.get("modality_config")
     text = modalities.get("text") if isinstance(modalities, dict) else None
-    supported = {"method": "forward", "method_output_name": "last_hidden_state"}
+    supported = {"method": "forward", "method_output_name": method}
     if modalities is not None and text != supported:
         raise UnsupportedModel(f"{path}: modality_config gives {text!r} for text; supported is {supported!r}")
     return settings
@@ -137,8 +147,11 @@ def read_prompts(folder: Path) -> dict[str, str]:
     return prompts | ({"document": document} if document else {})
 
 
-def _read_modules(path: Path) -> list[tuple[str, str]]:
-    """Kind and path of each module, in order; Dropout left out, which does nothing but in training."""
+def read_modules(path: Path) -> list[tuple[str, str]]:
+    """Kind and path of each module, in order; Dropout left out, which does nothing but in training.
+
+    Raises `BrokenModel`, and `UnsupportedModel` for a module that is not known.
+    """
     stated = read_json(path)
     if not isinstance(stated, list) or not all(isinstance(module, dict) for module in stated):
         raise BrokenModel(f"{path}: must hold a list of modules")

@@ -8,7 +8,6 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from umekomi.errors import BrokenModel, UnsupportedModel
-from umekomi.models.architectures import BUILDABLE
 from umekomi.models.card import Format
 from umekomi.models.files import inside, read_object
 
@@ -31,15 +30,15 @@ class Weights:
     content: tuple[Path, ...]
 
 
-def find_weights(folder: Path, architecture: str, *, name: str) -> Weights:
+def find_weights(folder: Path, *, name: str, onnx_first: bool) -> Weights:
     """The weights in ``folder``: safetensors, else ONNX, else one GGUF file; checked down to every tensor's bounds.
 
-    A shipped ONNX file goes first for an architecture whose graph no engine builds. Raises `BrokenModel` naming a
+    A shipped ONNX file goes before safetensors with ``onnx_first``. Raises `BrokenModel` naming a
     file that is missing or cut short, `UnsupportedModel` where there is nothing but pickled weights.
     """
     onnx = folder / ONNX
     has_safetensors = (folder / SINGLE).exists() or (folder / INDEX).exists()
-    if onnx.exists() and (architecture not in BUILDABLE or not has_safetensors):
+    if onnx.exists() and (onnx_first or not has_safetensors):
         return _onnx_weights(folder)
     if has_safetensors:
         shards = _safetensors(folder)

@@ -29,7 +29,7 @@ from umekomi.models.sources.hub_files import (
     choose_pickles,
     choose_settings,
     choose_weights,
-    read_architecture,
+    prefers_onnx,
 )
 from umekomi.models.sources.progress import Progress
 from umekomi.models.store import Store
@@ -167,7 +167,7 @@ class Hub:
         if folder is None or not ((folder / MODULES).is_file() or find_entry(name.hub_id)):
             return None
         present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-        weights = choose_weights(present, read_architecture(folder))
+        weights = choose_weights(present, onnx_first=prefers_onnx(folder))
         pickled = choose_pickles(present, weights)
         if present.isdisjoint(TOKENIZER_FILES) or not (pickled if pickles else weights or pickled):
             return None

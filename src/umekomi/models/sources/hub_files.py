@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from umekomi.errors import UnsupportedModel
-from umekomi.models.architectures import BUILDABLE
-from umekomi.models.bundle import TOKENIZER_FILES
+from umekomi.models.bundle import TOKENIZER_FILES, onnx_goes_first
 from umekomi.models.files import read_optional_object
 from umekomi.models.names import HubName
 from umekomi.models.weights import INDEX, ONNX, ONNX_DATA, SINGLE
@@ -34,7 +33,7 @@ def choose_all_weights(sizes: Mapping[str, int], folder: Path, name: HubName) ->
 
     ``folder`` holds the settings. Raises `UnsupportedModel` where there is neither.
     """
-    weights = choose_weights(sizes, read_architecture(folder))
+    weights = choose_weights(sizes, onnx_first=prefers_onnx(folder))
     pickled = choose_pickles(sizes, weights)
     weights += [file for file in sizes if _MODULE_WEIGHTS.fullmatch(file)]
     if not weights and not pickled:
@@ -42,19 +41,19 @@ def choose_all_weights(sizes: Mapping[str, int], folder: Path, name: HubName) ->
     return weights, pickled
 
 
-def read_architecture(folder: Path) -> str:
-    """The model type of config.json; empty where it states none. Raises `BrokenModel`."""
-    return str(read_optional_object(folder / "config.json").get("model_type", ""))
+def prefers_onnx(folder: Path) -> bool:
+    """Whether a shipped ONNX file is opened rather than safetensors. Raises `BrokenModel`, `UnsupportedModel`."""
+    return onnx_goes_first(folder, read_optional_object(folder / "config.json"))
 
 
-def choose_weights(files: Iterable[str], architecture: str) -> list[str]:
+def choose_weights(files: Iterable[str], *, onnx_first: bool) -> list[str]:
     """The files of a repository that `umekomi.models.weights.find_weights` will open; empty without any."""
     names = set(files)
     onnx = [file for file in (ONNX, ONNX_DATA) if file in names]
     safetensors = (
         [SINGLE] if SINGLE in names else sorted(n for n in names if INDEX in names and _SHARD.fullmatch(n))
     )
-    if ONNX in names and (architecture not in BUILDABLE or not safetensors):
+    if ONNX in names and (onnx_first or not safetensors):
         return onnx
     return safetensors
 

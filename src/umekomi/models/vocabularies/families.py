@@ -20,12 +20,16 @@ class Family:
     kind            the vocabulary that it uses
     tokens          its special tokens, where the model declares no others
     before, after   the roles of the tokens that stand around a text
+    between         how many of ``after`` stand between the two texts of a pair
+    second_type     token type of the second text of a pair
     """
 
     kind: Kind
     tokens: Mapping[Role, str]
     before: Role | None = "cls_token"
     after: Role | None = "sep_token"
+    between: int = 1
+    second_type: int = 0
 
 
 _BERT: Mapping[Role, str] = {
@@ -49,17 +53,17 @@ _LLAMA: Mapping[Role, str] = {"bos_token": "<s>", "eos_token": "</s>", "unk_toke
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
-        "BertJapaneseTokenizer": Family("mecab", _BERT),
-        "BertTokenizer": Family("wordpiece", _BERT),
-        "DistilBertTokenizer": Family("wordpiece", _BERT),
-        "ElectraTokenizer": Family("wordpiece", _BERT),
-        "MPNetTokenizer": Family("wordpiece", {**_ROBERTA, "unk_token": "[UNK]"}),
-        "LukeTokenizer": Family("byte-bpe", _ROBERTA),
-        "RobertaTokenizer": Family("byte-bpe", _ROBERTA),
+        "BertJapaneseTokenizer": Family("mecab", _BERT, second_type=1),
+        "BertTokenizer": Family("wordpiece", _BERT, second_type=1),
+        "DistilBertTokenizer": Family("wordpiece", _BERT, second_type=1),
+        "ElectraTokenizer": Family("wordpiece", _BERT, second_type=1),
+        "MPNetTokenizer": Family("wordpiece", {**_ROBERTA, "unk_token": "[UNK]"}, between=2),
+        "LukeTokenizer": Family("byte-bpe", _ROBERTA, between=2),
+        "RobertaTokenizer": Family("byte-bpe", _ROBERTA, between=2),
         "LlamaTokenizer": Family("sentencepiece", _LLAMA, before="bos_token", after=None),
-        "MLukeTokenizer": Family("sentencepiece", _ROBERTA),
+        "MLukeTokenizer": Family("sentencepiece", _ROBERTA, between=2),
         "T5Tokenizer": Family("sentencepiece", _T5, before=None, after="eos_token"),
-        "XLMRobertaTokenizer": Family("sentencepiece", _ROBERTA),
+        "XLMRobertaTokenizer": Family("sentencepiece", _ROBERTA, between=2),
     }
 )
 """By class name, without ``Fast``."""

@@ -32,18 +32,29 @@ def add_special_tokens(tokenizer: Tokenizer, settings: TokenizerSettings) -> Non
 
 
 def surround(tokenizer: Tokenizer, settings: TokenizerSettings) -> None:
-    """Make ``tokenizer`` put the tokens of its class around every text; nothing where the class has none.
+    """Make ``tokenizer`` put the tokens of its class around every text or pair; nothing where the class has none.
 
     Raises `BrokenModel` where the vocabulary lacks such a token.
     """
     before, after = _around(settings)
     if before is None and after is None:
         return
-    pieces = [piece for piece in (before, "$A", after) if piece is not None]
-    ids = {token: _id_of(tokenizer, settings, token) for token in (before, after) if token is not None}
-    template = TemplateProcessing(single=[f"{piece}:0" for piece in pieces], special_tokens=list(ids.items()))
+    opening, closing = ([token] if token is not None else [] for token in (before, after))
+    ids = {token: _id_of(tokenizer, settings, token) for token in (*opening, *closing)}
+    family = settings.family
+    first = [*opening, "$A", *closing * (family.between if family else 1)]
+    second = ["$B", *closing] if closing else [*opening, "$B"]
+    template = TemplateProcessing(
+        single=[f"{piece}:0" for piece in (*opening, "$A", *closing)],
+        pair=[*(f"{piece}:0" for piece in first), *(f"{piece}:{_second_type(settings)}" for piece in second)],
+        special_tokens=list(ids.items()),
+    )
     present = tokenizer.post_processor
     tokenizer.post_processor = template if present is None else Sequence([present, template])
+
+
+def _second_type(settings: TokenizerSettings) -> int:
+    return settings.family.second_type if settings.family else 0
 
 
 def _from_family(settings: TokenizerSettings) -> list[tuple[AddedToken, None]]:
