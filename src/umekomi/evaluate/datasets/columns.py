@@ -89,17 +89,17 @@ def plan_columns(table: Table, named: Mapping[ColumnRole, str], kind: TaskKind |
     for role in _ROLES[kind]:
         if role not in columns and (found := _find(table, _NAMES[role], columns, numbered=role == "text")):
             columns[role] = found
+    groups = _NAMES["group"] + (_PAIR_GROUPS if kind == "retrieval" else ())
+    for role, names in (("group", groups), ("id", _NAMES["id"])):
+        if role not in columns and (found := _find(table, names, columns)):
+            columns[role] = found
+    if kind == "retrieval" and "score" not in columns and (found := _find_gain(table, columns)):
+        columns["score"] = found
     if kind == "labels":
         _find_by_content(table, columns)
     for role in _ROLES[kind]:
         if role not in columns and role not in _OPTIONAL:
             raise _missing(table, role, kind)
-    if kind == "retrieval" and "score" not in columns and (found := _find_gain(table, columns)):
-        columns["score"] = found
-    groups = _NAMES["group"] + (_PAIR_GROUPS if kind == "retrieval" else ())
-    for role, names in (("group", groups), ("id", _NAMES["id"])):
-        if role not in columns and (found := _find(table, names, columns)):
-            columns[role] = found
     return Plan(kind, columns, tuple(role for role in columns if role not in named))
 
 

@@ -93,13 +93,13 @@ def build_from_folder(
     reader.judgements(qrels, judged, rows, documents)
     if split:
         ledger.preparation.append(f"judgements of the split '{split}'")
-    return judged.build(replace(notes, name=notes.name or _name(files, folder, split)), ledger)
+    return judged.build(replace(notes, name=notes.name or _name(files, folder, split, layout)), ledger)
 
 
-def _name(files: Files, folder: str, split: str) -> str:
-    """``scifact``, or ``scifact-dev`` for a split other than the usual one."""
+def _name(files: Files, folder: str, split: str, layout: Layout) -> str:
+    """``scifact``, or ``scifact-dev`` for one of several splits that is not the usual one."""
     stem = PurePosixPath(folder or files.name).name.removesuffix(".zip")
-    return stem if split in ("", DEFAULT_SPLIT) else f"{stem}-{split}"
+    return stem if split == DEFAULT_SPLIT or len(layout.files["qrels"]) == 1 else f"{stem}-{split}"
 
 
 def _choose(files: Files, layouts: Mapping[str, Layout], wanted: str | None) -> tuple[str, str]:
