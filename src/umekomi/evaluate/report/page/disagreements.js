@@ -1,6 +1,6 @@
 // Texts that one model gets right and another wrong, and their export as hard negatives for training.
 
-const PAGE = 10;
+const PAGE = 5;
 
 // How well a model does on each item, from 0 to 1: the share of right neighbours, or one over the first right rank.
 function credits(view, state) {

@@ -125,6 +125,8 @@ function drawMap(atlas) {
     margin: { l: 0, r: 0, t: 0, b: 0 }, dragmode: mode, hovermode: "closest", hoverdistance: 12, uirevision: view.model,
     xaxis: axis, yaxis: { ...axis, scaleanchor: "x" },
   }, { scrollZoom: true, doubleClick: false });
+  // The outline of a lasso would go on dimming what is outside it.
+  if (plane.layout.selections?.length) Plotly.relayout(plane, { selections: [] });
 }
 
 const positions = (rows, selected) => {
@@ -191,8 +193,12 @@ function wire(atlas) {
   plane.on("plotly_hover", (event) => hover(atlas, event));
   plane.on("plotly_unhover", hideTip);
   plane.on("plotly_click", (event) => { const row = rowOf(atlas, event.points[0]); if (row !== null) pick(atlas, row); });
+  // Plotly also tells of a selection when it draws one again on another model's map; only a drag means one.
+  let dragged = false;
+  plane.on("plotly_selecting", () => { dragged = true; });
   plane.on("plotly_selected", (event) => {
-    if (!event || !event.points) return;
+    if (!dragged || !event || !event.points) return;
+    dragged = false;
     choose(atlas, new Set(event.points.map((point) => rowOf(atlas, point)).filter((row) => row !== null)));
   });
 }
@@ -220,8 +226,6 @@ function choose(atlas, rows) {
   atlas.shown.selected = rows;
   if (!rows) atlas.shown.picked = null;
   drawMap(atlas);
-  // The outline of a lasso would go on dimming what is outside it.
-  Plotly.relayout(atlas.plane, { selections: [] });
   report(atlas);
 }
 

@@ -218,24 +218,35 @@ function costChart(node, missing, byModel, state) {
       cliponaxis: false,
       marker: {
         size: most && memory ? 14 + 30 * Math.sqrt(memory / most) : 16, color: modelColour(model.name),
-        symbol: modelSymbol(model.name), opacity: 0.85, line: { width: 1.5, color: css("--card") },
+        symbol: modelSymbol(model.name), opacity: 0.75, line: { width: 1.5, color: css("--card") },
       },
       error_y: {
-        type: "data", symmetric: false, thickness: 1.5, width: 5, color: modelColour(model.name),
+        type: "data", symmetric: false, thickness: 1.5, width: 5, color: css("--ink"),
         array: [score.ci95[1] - y], arrayminus: [y - score.ci95[0]],
       },
     });
   }
   const logs = candidates.map((each) => Math.log10(each.x));
   const margin = 0.25 + 0.12 * (Math.max(...logs) - Math.min(...logs));
+  const ends = [Math.min(...logs) - margin, Math.max(...logs) + margin];
+  const ticks = roundNumbers(...ends.map((end) => 10 ** end));
   draw(node, traces, {
     margin: { l: 16, r: 40, t: 34, b: 50 },
     xaxis: {
-      type: "log", title: { text: `${t(axis.key)} (${t(`cost.${axis.better}`)})` }, exponentformat: "SI", nticks: 8,
-      range: logs.length ? [Math.min(...logs) - margin, Math.max(...logs) + margin] : undefined,
+      type: "log", title: { text: `${t(axis.key)} (${t(`cost.${axis.better}`)})` }, tickvals: ticks, ticktext: ticks.map(axis.format),
+      range: logs.length ? ends : undefined,
     },
     yaxis: { title: { text: plain(state.metric) }, tickformat: ".3~f" },
   });
+}
+
+// 1, 2 and 5 times the powers of ten in a range, or the powers alone where those were too many.
+function roundNumbers(low, high) {
+  if (!known(low) || !known(high)) return [];
+  const found = [];
+  for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power++) for (const digit of [1, 2, 5]) found.push(digit * 10 ** power);
+  const within = found.filter((value) => value >= low && value <= high);
+  return within.length > 9 ? within.filter((value) => Number.isInteger(Math.round(1e6 * Math.log10(value)) / 1e6)) : within;
 }
 
 // ---- curves
