@@ -6,6 +6,9 @@ from umekomi import errors
 
 INTERRUPTED = 130
 
+DIFFERS = 4
+"""The comparison was made, and what was compared is not the same."""
+
 EXIT_CODES: dict[type[errors.UmekomiError], int] = {
     errors.UserError: 2,
     errors.StoreError: 2,

@@ -11,6 +11,7 @@ import typer
 from umekomi import __version__
 from umekomi.cli import options
 from umekomi.cli.chat import chat
+from umekomi.cli.compare_endpoints import compare_endpoints
 from umekomi.cli.config import config_app
 from umekomi.cli.datasets import datasets_app
 from umekomi.cli.embed import embed
@@ -42,6 +43,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(keys_app, name="keys")
 app.command()(usage)
 app.add_typer(import_app, name="import")
+app.command("compare-endpoints")(compare_endpoints)
 
 
 def _print_version(wanted: bool) -> None:
