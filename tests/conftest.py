@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 CACHE = Path(os.environ.get("UMEKOMI_TEST_CACHE", ROOT / ".cache"))
 
@@ -19,3 +21,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "true"
 for name in ("UMEKOMI_CONFIG", "UMEKOMI_API_KEY", "HF_ENDPOINT", "HF_TOKEN"):
     os.environ.pop(name, None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--livedoor-archive", help="ldcc-20140209.tar.gz, for the test that reads the corpus itself")

@@ -12,7 +12,6 @@ from umekomi.errors import InvalidInput, SourceUnavailable, StoreError
 from umekomi.models.sources.progress import Progress
 
 _TIMEOUT_S = 30.0
-_BLOCK_BYTES = 256 << 10
 
 
 def fetch(
@@ -58,7 +57,7 @@ def _download(url: str, partial: Path, *, max_bytes: int, progress: Progress | N
         total = done + int(length) if length and length.isdigit() else None
         _note_mark(partial, response)
         with partial.open("ab" if resumed else "wb") as out:
-            for block in response.iter_raw(_BLOCK_BYTES):
+            for block in response.iter_raw():
                 done += len(block)
                 if done > max_bytes:
                     raise httpx.TransportError(f"more than {max_bytes} bytes; this is not the file")

@@ -155,7 +155,7 @@ def test_a_split_is_named_or_is_test(tmp_path: Path) -> None:
 def test_a_folder_of_several_data_sets_asks_for_one(tmp_path: Path) -> None:
     beir(tmp_path / "all" / "one")
     beir(tmp_path / "all" / "two")
-    with pytest.raises(InvalidInput, match="holds 2 data sets: one, two; name one: .*#one"):
+    with pytest.raises(InvalidInput, match=r"holds 2 data sets: one, two; name one: .*#one"):
         retrieval(tmp_path / "all")
     assert retrieval(f"{tmp_path / 'all'}#two").name == "two"
 

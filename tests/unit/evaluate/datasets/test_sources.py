@@ -1,4 +1,4 @@
-"""Archives and folders: what unpacks without end, leads out, hides or is broken never gets further than a message."""
+"""Archives and folders: what unpacks without end, leads out, hides or is broken gets no further than a message."""
 
 from __future__ import annotations
 
@@ -110,7 +110,8 @@ def test_a_spreadsheet_with_entities_does_not_grow(tmp_path: Path) -> None:
     book.active.append(["text", "label"])
     book.save(out)
     entities = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10 if n else "lol"}">' for n in range(12))
-    sheet = f'<?xml version="1.0"?><!DOCTYPE x [{entities}]><worksheet><sheetData><row><c t="str"><v>&a11;</v></c></row></sheetData></worksheet>'
+    cell = '<row><c t="str"><v>&a11;</v></c></row>'
+    sheet = f'<?xml version="1.0"?><!DOCTYPE x [{entities}]><worksheet><sheetData>{cell}</sheetData></worksheet>'
     with zipfile.ZipFile(out) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     members["xl/worksheets/sheet1.xml"] = sheet.encode()
