@@ -100,6 +100,7 @@ def plan_columns(table: Table, named: Mapping[ColumnRole, str], kind: TaskKind |
     for role in _ROLES[kind]:
         if role not in columns and role not in _OPTIONAL:
             raise _missing(table, role, kind)
+    columns = {role: columns[role] for role in get_args(ColumnRole) if role in columns}
     return Plan(kind, columns, tuple(role for role in columns if role not in named))
 
 
