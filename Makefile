@@ -14,7 +14,7 @@ INPUTS := pyproject.toml constraints.txt
 CODE := src tests benchmarks tools
 
 .DEFAULT_GOAL := help
-.PHONY: help environment serve test check format docs bench pin clean
+.PHONY: help environment browser serve test check format docs bench pin clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ test: $(DEV) ## run the tests (ARGS='tests/unit -k name')
 	@$(VENV)/python -m pytest $(ARGS)
 
 environment: $(DEV) ## make .venv with everything that tests and checks need
+
+browser: ## install the Chromium that tests/browser drive (Debian, as root; elsewhere they skip)
+	@sh tools/browser.sh
 
 check: $(DEV) ## formatting, lint, types, layers, documentation, size of the base install
 	@$(VENV)/python tools/check.py $(ARGS)
