@@ -45,6 +45,8 @@ def show(
     text: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
     label: Annotated[str | None, typer.Option(help="Column of their labels.")] = None,
     group: Annotated[str | None, typer.Option(help="Column of what belongs together.")] = None,
+    columns: options.TaskColumns = None,
+    encoding: options.Encoding = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Show how a data set is read: its kind, columns, counts, what was left out, and its first item."""
@@ -52,7 +54,8 @@ def show(
 
     from umekomi.evaluate.datasets import open_task
 
-    facts = _facts(open_task(source, text=text, label=label, group=group))
+    named = options.task_columns(columns)
+    facts = _facts(open_task(source, text=text, label=label, group=group, columns=named, encoding=encoding))
     if as_json:
         typer.echo(json.dumps(facts, ensure_ascii=False, indent=2))
         return

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from umekomi.cli import options
+from umekomi.cli.evaluate_mteb import mteb
 from umekomi.cli.evaluate_parity import parity
 from umekomi.errors import ConfigError
 from umekomi.types import Role
@@ -59,7 +60,7 @@ ReportLanguage = Annotated[Language, typer.Option("--language", help="Language o
 
 
 class _RunByDefault(TyperGroup):
-    """``umekomi evaluate DATASET…`` runs; ``compare`` and ``parity`` are commands of their own beside it."""
+    """``umekomi evaluate DATASET…`` runs; ``compare``, ``parity`` and ``mteb`` are commands beside it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
@@ -74,6 +75,7 @@ evaluate_app = typer.Typer(
     "umekomi evaluate run DATASET… -m MODEL….",
 )
 evaluate_app.command("parity")(parity)
+evaluate_app.command("mteb")(mteb)
 
 
 class TerminalWatch:
@@ -94,6 +96,8 @@ def run(
     text: TextColumn = None,
     label: LabelColumn = None,
     group: GroupColumn = None,
+    columns: options.TaskColumns = None,
+    encoding: options.Encoding = None,
     k: Neighbours = 3,
     role: RoleChoice = None,
     legacy: Legacy = False,
@@ -136,7 +140,11 @@ def run(
         cache=cache,
     )
     check_output(output)
-    tasks = [open_task(source, text=text, label=label, group=group) for source in datasets]
+    named = options.task_columns(columns)
+    tasks = [
+        open_task(source, text=text, label=label, group=group, columns=named, encoding=encoding)
+        for source in datasets
+    ]
     for task in tasks:
         _say_how_read(task.name, task.origin)
     watch = TerminalWatch()
@@ -174,7 +182,9 @@ def _say_how_read(name: str, origin: Origin) -> None:
     """What was guessed about a file and what was left out of it: the user must be able to object."""
     guessed = ", ".join(f"{use} = '{origin.columns[use]}'" for use in origin.guessed)
     if guessed:
-        options.notify(f"{name}: columns guessed: {guessed}; choose others with --text, --label, --group")
+        options.notify(
+            f"{name}: columns guessed: {guessed}; choose others with --text, --label, --group or --columns"
+        )
     for reason, count in origin.skipped.items():
         options.notify(f"{name}: {count} rows left out: {reason}")
 

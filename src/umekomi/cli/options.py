@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from umekomi.errors import ConfigError
 from umekomi.types import Precision, Role, Truncation
 
 if TYPE_CHECKING:
@@ -39,6 +40,13 @@ Encoding = Annotated[
     str | None,
     typer.Option("--encoding", help="The file's encoding, such as cp932; found by itself where it is left out."),
 ]
+TaskColumns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--columns",
+        help="Repeat it: USE=COLUMN, where USE is text, label, group, first, second, score, query, positive or id.",
+    ),
+]
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -65,6 +73,19 @@ def _steers(char: str) -> bool:
 def notify(message: str) -> None:
     """One line on standard error, so that standard output stays data."""
     typer.echo(f"umekomi: {printable(message)}", err=True)
+
+
+def task_columns(pairs: list[str] | None) -> dict[str, str]:
+    """What ``--columns`` names. Raises `ConfigError` for what is not ``USE=COLUMN``, and for a use named twice."""
+    columns: dict[str, str] = {}
+    for pair in pairs or ():
+        use, _, column = pair.partition("=")
+        if not use or not column or use in columns:
+            raise ConfigError(
+                f"--columns {pair}: write USE=COLUMN, each use once, for example --columns score=rating"
+            )
+        columns[use] = column
+    return columns
 
 
 @contextmanager

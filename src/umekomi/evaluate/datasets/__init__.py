@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.datasets.building import Notes, build_labels, build_pairs
-from umekomi.evaluate.datasets.columns import ColumnRole, Plan, plan_columns
+from umekomi.evaluate.datasets.columns import ColumnRole, Plan, check_uses, plan_columns
 from umekomi.evaluate.datasets.description import read_description
 from umekomi.evaluate.datasets.folders import build_from_folder, find_layouts
 from umekomi.evaluate.datasets.retrieval import build_retrieval
@@ -23,39 +23,32 @@ __all__ = ["open_task"]
 def open_task(
     source: str,
     *,
-    kind: TaskKind | None = None,
-    name: str | None = None,
     text: str | None = None,
     label: str | None = None,
     group: str | None = None,
-    first: str | None = None,
-    second: str | None = None,
-    score: str | None = None,
-    query: str | None = None,
-    positive: str | None = None,
-    id: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    kind: TaskKind | None = None,
+    name: str | None = None,
     encoding: str | None = None,
 ) -> Task:
     """The task that ``source`` holds.
 
-    source  a .csv, .tsv, .jsonl, .json, .parquet or .xlsx file, also inside .zip or .gz; a folder or .zip in BEIR's
-            or NanoBEIR's layout; ``sample``, ``sample-ja``, ``sample-en``. ``#`` names a part: a member of an
-            archive (``set.zip#test.csv``), a split of a folder (``scifact#dev``)
-    kind    what a table is to be taken for: ``labels``, ``pairs`` or ``retrieval``; by its columns where None
-    name    what results call it; by the file's name where None
-    text …  the column for each part of the task; guessed from names and contents where None, which
-            ``origin.guessed`` says
+    source    a .csv, .tsv, .jsonl, .json, .parquet or .xlsx file, also inside .zip or .gz; a folder or .zip in the
+              layout of BEIR or NanoBEIR; the name of a sample. ``#`` names a part: a member of an archive
+              (``set.zip#test.csv``), a split of a folder (``scifact#dev``)
+    text, label, group  columns of a table; guessed from names and contents where None, as ``origin.guessed`` says
+    columns   these and any others by their use: ``first``, ``second``, ``score``, ``query``, ``positive``,
+              ``negatives``, ``document_id``, ``id``
+    kind      what a table is to be taken for; by its columns where None
+    name      what results call it; by the file's name where None
     encoding  of CSV and JSON; found out where None, and said in ``origin.preparation`` where it is not UTF-8
 
     Licence, language and preparation come from ``FILE.json`` beside the file, where `write_description` wrote one.
 
     Raises `InvalidInput` for what cannot be read or makes no task, naming file, line and columns; `MissingExtra`.
     """
-    named: dict[ColumnRole, str | None] = {
-        "text": text, "label": label, "group": group, "first": first, "second": second, "score": score,
-        "query": query, "positive": positive, "id": id,
-    }  # fmt: skip
-    columns = {role: column for role, column in named.items() if column is not None}
+    given = {"text": text, "label": label, "group": group}
+    named = dict(columns or {}) | {use: column for use, column in given.items() if column is not None}
     if (sample := SAMPLES.get(source)) is not None:
         return build_task(sample.read(), sample.columns, sample.kind, sample.notes())
     path, part = split_source(source)
@@ -65,7 +58,7 @@ def open_task(
     if layouts := find_layouts(files.names()):
         return build_from_folder(files, layouts, part, notes=notes, encoding=encoding)
     table = _choose_table(files, part, encoding)
-    return build_task(table, columns, kind, replace(notes, name=name or _stem(path, part)))
+    return build_task(table, check_uses(named), kind, replace(notes, name=name or _stem(path, part)))
 
 
 def build_task(table: Table, columns: Mapping[ColumnRole, str], kind: TaskKind | None, notes: Notes) -> Task:

@@ -104,6 +104,15 @@ def plan_columns(table: Table, named: Mapping[ColumnRole, str], kind: TaskKind |
     return Plan(kind, columns, tuple(role for role in columns if role not in named))
 
 
+def check_uses(named: Mapping[str, str]) -> dict[ColumnRole, str]:
+    """``named`` as columns by their use. Raises `InvalidInput` for a use that there is not."""
+    uses: dict[str, ColumnRole] = {role: role for role in get_args(ColumnRole)}
+    for use in named:
+        if use not in uses:
+            raise InvalidInput(f"no use '{use}' of a column; there are {', '.join(uses)}", param="columns")
+    return {uses[use]: column for use, column in named.items()}
+
+
 def listed(columns: Sequence[str]) -> str:
     """Names of columns in a message."""
     return ", ".join(f"'{column}'" for column in columns) or "none"
@@ -216,6 +225,11 @@ def _missing(table: Table, role: ColumnRole, kind: TaskKind) -> InvalidInput:
     what = {"labels": "labels", "pairs": "pairs with scores", "retrieval": "queries and documents"}[kind]
     return InvalidInput(
         f"{table.name}: no column tells the {role} of a data set of {what}; there are {listed(table.columns)}; "
-        f"name one with --{role}",
+        f"name one with {_option(role)}",
         param=role,
     )
+
+
+def _option(role: ColumnRole) -> str:
+    """How the command line names a column."""
+    return f"--{role} COLUMN" if role in ("text", "label", "group") else f"--columns {role}=COLUMN"

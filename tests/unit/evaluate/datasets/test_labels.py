@@ -9,6 +9,7 @@ import json
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pyarrow
@@ -31,8 +32,8 @@ ROWS = [
 ]
 
 
-def labels(source: Path | str, **options: str) -> LabelTask:
-    task = open_task(str(source), **options)  # type: ignore[arg-type]
+def labels(source: Path | str, **options: Any) -> LabelTask:
+    task = open_task(str(source), **options)
     assert isinstance(task, LabelTask)
     return task
 
@@ -177,7 +178,7 @@ def test_an_id_column_that_repeats_is_used_only_where_it_is_right(tmp_path: Path
     assert task.ids == ("1", "2", "3", "4")
     assert task.origin.preparation == ("ids counted: 'id' repeats '0'",)
     with pytest.raises(InvalidInput, match="the ids in 'id' repeats '0'; make them unique"):
-        labels(tmp_path / "a.csv", id="id")
+        labels(tmp_path / "a.csv", columns={"id": "id"})
 
 
 def test_the_digest_is_that_of_texts_and_answers(tmp_path: Path) -> None:
@@ -210,7 +211,8 @@ OWN_LABELS = [{**row, "kind": f"k{n}"} for n, row in enumerate(ROWS)]
         ("a.csv", b'text,label\n"a,b\n', {}, "not valid CSV"),
         ("a.csv", b"text,label\n\x81\xff\xfe\x00", {}, "name its encoding"),
         ("a.csv", to_csv(ROWS), {"encoding": "klingon"}, "encoding 'klingon' is"),
-        ("a.csv", to_csv(ROWS), {"text": "body", "first": "kind"}, "columns of different kinds"),
+        ("a.csv", to_csv(ROWS), {"columns": {"text": "body", "first": "kind"}}, "columns of different kinds"),
+        ("a.csv", to_csv(ROWS), {"columns": {"txt": "body"}}, "no use 'txt' of a column; there are text, label"),
         ("a.jsonl", b'{"text": 3, "label": "a"}', {}, "line 1: 3 is a int, not a text"),
         ("a.jsonl", b'{"text": "a", "label": 0.5}', {}, r"line 1: the label 0\.5 is a number with a fraction"),
         ("a.jsonl", b'{"text": "a", "label": ["b"]}', {}, r"line 1: the label \['b'\] is a list"),
@@ -229,7 +231,7 @@ OWN_LABELS = [{**row, "kind": f"k{n}"} for n, row in enumerate(ROWS)]
     ],
 )
 def test_what_makes_no_task_is_refused_by_name(
-    tmp_path: Path, name: str, content: bytes | None, options: dict[str, str], message: str
+    tmp_path: Path, name: str, content: bytes | None, options: dict[str, Any], message: str
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)

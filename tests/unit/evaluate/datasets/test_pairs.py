@@ -56,13 +56,13 @@ def test_jsts_has_ids_under_its_own_name_and_json_lines_under_json(tmp_path: Pat
 
 def test_named_columns(tmp_path: Path) -> None:
     source = write(tmp_path / "a.jsonl", rows("left", "right", "number"))
-    task = open_task(source, first="left", second="right", score="number")
+    task = open_task(source, columns={"first": "left", "second": "right", "score": "number"})
     assert isinstance(task, PairTask)
     assert task.origin.guessed == ()
     with pytest.raises(
         InvalidInput, match="no column tells the first of a data set of pairs with scores; there are"
     ):
-        open_task(source, score="number")
+        open_task(source, columns={"score": "number"})
 
 
 def test_pairs_without_score_or_text_are_left_out_and_counted(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ def lines(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), "utf-8")
 
 
-def retrieval(source: Path | str, **options: str) -> RetrievalTask:
-    task = open_task(str(source), **options)  # type: ignore[arg-type]
+def retrieval(source: Path | str) -> RetrievalTask:
+    task = open_task(str(source))
     assert isinstance(task, RetrievalTask)
     return task
 
