@@ -40,7 +40,7 @@ class Plan:
 def plan_chat(body: Body) -> Plan:
     """Raises `InvalidInput` naming the parameter."""
     request = _picked(body, _CHAT)
-    _check_messages(body.get("messages"))
+    check_messages(body.get("messages"))
     request["messages"] = body["messages"]
     if "top_logprobs" in request:
         _check_int(request, "top_logprobs", least=0, most=_MAX_LOGPROBS)
@@ -129,7 +129,8 @@ def _is_bias(token: object, value: object) -> bool:
     return str(token).isdecimal() and type(value) in (int, float) and -100 <= value <= 100  # type: ignore[operator]
 
 
-def _check_messages(messages: object) -> None:
+def check_messages(messages: object) -> None:
+    """Raises `InvalidInput` where they are no conversation in text."""
     if not isinstance(messages, list) or not messages:
         raise InvalidInput("messages must be a list of at least one message", param="messages")
     for index, message in enumerate(messages):

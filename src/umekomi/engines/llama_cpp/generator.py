@@ -6,18 +6,28 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from umekomi.engines.base import Answer, Body, Cancellation
 from umekomi.engines.llama_cpp.answers import ChatChoices, CompletionChoices, FormatWatch, Usage, envelope
-from umekomi.engines.llama_cpp.bodies import Plan, plan_chat, plan_completion
+from umekomi.engines.llama_cpp.bodies import Plan, check_messages, plan_chat, plan_completion
+from umekomi.engines.llama_cpp.calls import ToolCalls
 from umekomi.engines.llama_cpp.options import Slots
 from umekomi.engines.llama_cpp.server import LlamaServer
+from umekomi.engines.llama_cpp.tools import (
+    in_words,
+    plain_messages,
+    read_tools,
+    speaks_of_tools,
+    without_tools,
+)
 from umekomi.engines.llama_cpp.vocabulary import Vocabulary
 from umekomi.errors import InputTooLong
 from umekomi.models.card import ModelCard
 
+_PROBE = [{"role": "user", "content": "probe"}]
 _STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 
 
@@ -29,6 +39,7 @@ class _Job:
     prompt_param: str
     plan: Plan
     choices: ChatChoices | CompletionChoices
+    calls: ToolCalls = field(default_factory=lambda: ToolCalls(None))
 
     def steps(self) -> list[tuple[int, int, dict[str, Any]]]:
         """The engine's requests in order: number of the choice over all prompts and within its own, and body."""
@@ -47,10 +58,10 @@ class LlamaGenerator:
         self._vocabulary = vocabulary
 
     def chat(self, body: Body, *, cancel: Cancellation | None = None) -> Answer:
-        return self._whole(_chat_job(body), cancel or Cancellation())
+        return self._whole(self._chat_job(body), cancel or Cancellation())
 
     def stream_chat(self, body: Body, *, cancel: Cancellation | None = None) -> LlamaChunks:
-        return self._stream(_chat_job(body), body, cancel or Cancellation())
+        return self._stream(self._chat_job(body), body, cancel or Cancellation())
 
     def complete(self, body: Body, *, cancel: Cancellation | None = None) -> Answer:
         return self._whole(_completion_job(body), cancel or Cancellation())
@@ -67,6 +78,25 @@ class LlamaGenerator:
     def close(self) -> None:
         self._server.close()
 
+    def _chat_job(self, body: Body) -> _Job:
+        tools, calls = read_tools(body), ToolCalls(None)
+        check_messages(body.get("messages"))
+        if tools is None:
+            body = without_tools(body)
+            if speaks_of_tools(body["messages"]) and not self._template_knows_tools:
+                body["messages"] = plain_messages(body["messages"])
+        elif tools.forced or not self._template_knows_tools:
+            body, calls = in_words(body, tools), ToolCalls(tools)
+        return _Job("/v1/chat/completions", "messages", plan_chat(body), ChatChoices(), calls)
+
+    @cached_property
+    def _template_knows_tools(self) -> bool:
+        """Whether tools change the prompt. Where they do not, the engine leaves them out without a word."""
+        with_tools = {"messages": _PROBE, "tools": [{"type": "function", "function": {"name": "probe"}}]}
+        bodies: tuple[dict[str, Any], ...] = ({"messages": _PROBE}, with_tools)
+        plain, told = (self._server.ask_quick("/apply-template", body)["prompt"] for body in bodies)
+        return bool(plain != told)
+
     def _whole(self, job: _Job, cancel: Cancellation) -> Answer:
         watch, usage = FormatWatch(job.plan.form), Usage()
         first: dict[str, Any] = {}
@@ -78,7 +108,7 @@ class LlamaGenerator:
             usage.add(whole["usage"], choice=number)
             choice = job.choices.convert(whole["choices"][0], index=index)
             watch.see(choice, job.choices.text(choice))
-            choices.append(choice)
+            choices.append(job.calls.whole(choice))
         return {**self._envelope(first, first), "choices": choices, "usage": usage.as_dict()}
 
     def _stream(self, job: _Job, body: Body, cancel: Cancellation) -> LlamaChunks:
@@ -95,7 +125,8 @@ class LlamaGenerator:
                     for found in event["choices"]:
                         choice = job.choices.convert(found, index=index)
                         watch.see(choice, job.choices.text(choice))
-                        yield {**self._envelope(event, first), "choices": [choice]}
+                        for shown in job.calls.stream(choice):
+                            yield {**self._envelope(event, first), "choices": [shown]}
         if (body.get("stream_options") or {}).get("include_usage"):
             yield {**self._envelope(first, first), "choices": [], "usage": usage.as_dict()}
 
@@ -152,10 +183,6 @@ def _naming(param: str) -> Iterator[None]:
     except InputTooLong as error:
         error.param = error.param or param
         raise
-
-
-def _chat_job(body: Body) -> _Job:
-    return _Job("/v1/chat/completions", "messages", plan_chat(body), ChatChoices())
 
 
 def _completion_job(body: Body) -> _Job:

@@ -114,7 +114,9 @@ def _paths(refs: Mapping[type[BaseModel], Mapping[str, Any]]) -> dict[str, Any]:
     ) -> dict[str, Any]:
         ok = as_json(answer)
         if answer is generation.GenerationAnswer:
-            ok["text/event-stream"] = {"schema": {"type": "string"}}
+            ok["text/event-stream"] = {
+                "schema": {"description": "Events whose data is a chunk as JSON, or [DONE]."}
+            }
         return {
             "post": {
                 "operationId": operation,
