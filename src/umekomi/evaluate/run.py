@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +16,8 @@ from umekomi.errors import ConfigError
 from umekomi.evaluate.candidates.cost import measure_cost
 from umekomi.evaluate.candidates.opening import Candidate, CandidateName, check_candidate, open_candidate
 from umekomi.evaluate.candidates.vectors import TaskVectors, check_cache, count_texts, embed_task
+from umekomi.evaluate.curves import measure_curves
+from umekomi.evaluate.inspection import audit_boilerplate, warn_of_repeats
 from umekomi.evaluate.judgement import Finding, judge_task
 from umekomi.evaluate.projection import Layout, project
 from umekomi.evaluate.report.views import View
@@ -114,7 +116,7 @@ def _evaluate_task(candidate: Candidate, task: Task, settings: EvaluationSetting
         advance(1)
         layout = _layout(task, vectors, settings, watch)
         advance(1)
-        curves: tuple[CurvePoint, ...] = ()
+        curves = measure_curves(task, vectors, model=model, settings=settings) if settings.curves else ()
         advance(1)
         audits: tuple[AuditRecord, ...] = ()
         advance(1)
@@ -180,7 +182,7 @@ def _conclude(
             for name, value in part.scored.space.items()
         ),
         curves=tuple(point for part in seen for point in part.curves),
-        audits=tuple(audit for part in seen for audit in part.audits),
+        audits=(*(audit for part in seen for audit in part.audits), *_inspect(tasks, seen, settings)),
         notes=tuple(dict.fromkeys(note for part in seen for note in part.scored.notes)),
     )
     views = tuple(
@@ -188,6 +190,20 @@ def _conclude(
         for part in seen
     )
     return Evaluation(results, views, findings)
+
+
+def _inspect(tasks: Sequence[Task], seen: Sequence[_Seen], settings: EvaluationSettings) -> Iterator[AuditRecord]:
+    """What the labels of a task owe to boilerplate, beside what each model knows of them."""
+    for task in tasks:
+        if settings.audits and isinstance(task, LabelTask):
+            probes = {
+                part.model.name: outcome
+                for part in seen
+                if part.task is task
+                for outcome in part.scored.outcomes
+                if outcome.metric == "linear_probe"
+            }
+            yield from audit_boilerplate(task, probes, seed=settings.seed)
 
 
 def role_of(task: Task, role: Role) -> str:
@@ -237,6 +253,7 @@ def _dataset(task: Task) -> DatasetRecord:
         guessed=origin.guessed,
         skipped=dict(origin.skipped),
         grouped=task.groups is not None,
+        warnings=warn_of_repeats(task),
     )
 
 
