@@ -14,6 +14,7 @@ from umekomi.cli.chat import chat
 from umekomi.cli.compare_endpoints import compare_endpoints
 from umekomi.cli.config import config_app
 from umekomi.cli.datasets import datasets_app
+from umekomi.cli.documents import documents_app
 from umekomi.cli.embed import embed
 from umekomi.cli.evaluate import evaluate_app
 from umekomi.cli.exit_codes import INTERRUPTED, exit_code
@@ -39,6 +40,7 @@ app.command()(chat)
 app.add_typer(models_app, name="models")
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(documents_app, name="documents")
 app.add_typer(config_app, name="config")
 app.add_typer(keys_app, name="keys")
 app.command()(usage)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
 
 import numpy as np
 import orjson
 
-from umekomi.errors import StoreError
 from umekomi.extras import require
 from umekomi.types import Embeddings
+from umekomi.writing import replacing as replacing
 
 VectorFormat: TypeAlias = Literal["jsonl", "npy", "parquet"]
 
@@ -73,25 +71,6 @@ def write_parquet(
             ]
             writer.write_batch(arrow.record_batch(columns, schema=schema))
             start += len(part)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that takes ``path``'s place when the block ends, and leaves no trace where it fails.
-
-    Raises `StoreError` where it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def manifest_path(path: Path) -> Path:

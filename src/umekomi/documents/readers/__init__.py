@@ -1,0 +1,1 @@
+"""One module for each format: a file to passages of raw text."""

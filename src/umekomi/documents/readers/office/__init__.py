@@ -1,0 +1,1 @@
+"""Office Open XML: ZIP packages of XML parts, opened with suspicion."""
