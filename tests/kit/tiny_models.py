@@ -8,6 +8,8 @@ from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from kit.model_folders import edit_json
+
 ARCHITECTURES = ("bert", "roberta", "xlm-roberta", "distilbert", "luke", "modernbert")
 """What the ONNX engine builds."""
 
@@ -92,7 +94,7 @@ def save_tiny_reranker(
     changes: dict[str, Any] | None = None,
     seed: int = 0,
 ) -> Path:
-    """A cross-encoder with random weights, as transformers saves it: no modules.json."""
+    """A cross-encoder with random weights, as transformers saves it: no modules.json. BERT's tells token types."""
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -101,6 +103,9 @@ def save_tiny_reranker(
     config = AutoConfig.for_model(architecture, **settings)
     torch.manual_seed(seed)
     _save(AutoModelForSequenceClassification.from_config(config).eval(), tokenizer, folder, max_tokens=max_tokens)
+    if architecture == "bert":
+        names = ["input_ids", "token_type_ids", "attention_mask"]
+        edit_json(folder / "tokenizer_config.json", model_input_names=names)
     return folder
 
 

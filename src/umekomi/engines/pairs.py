@@ -52,10 +52,14 @@ class _Frame:
 class PairCutter:
     """A tokenizer with the model's limit. Safe to use from several threads."""
 
-    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, name: str) -> None:
-        """Raises `UnsupportedModel` where nothing would stand between a query and a document."""
+    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, types: bool, name: str) -> None:
+        """All tokens are of type 0 without ``types``.
+
+        Raises `UnsupportedModel` where nothing would stand between a query and a document.
+        """
         self._tokenizer = tokenizer
         self._limit = max_tokens
+        self._types = types
         self._frame = _read_frame(tokenizer.encode(_PROBE, _PROBE))
         if not self._frame.between or max_tokens <= self._frame.tokens + 1:
             raise UnsupportedModel(
@@ -99,7 +103,7 @@ class PairCutter:
         ids = [*frame.before, *first[: kept[0]], *frame.between, *second[: kept[1]], *frame.after]
         types = [*before, *[first_type] * kept[0], *between, *[second_type] * kept[1], *after]
         truncated = kept != (len(first), len(second))
-        return Pair(np.array(ids, np.int32), np.array(types, np.int32), truncated)
+        return Pair(np.array(ids, np.int32), np.array(types, np.int32) * self._types, truncated)
 
 
 def share_room(first: int, second: int, *, room: int) -> tuple[int, int]:

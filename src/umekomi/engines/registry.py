@@ -28,8 +28,12 @@ ENGINES = {
 GENERATORS = {"llama_cpp": "umekomi.engines.llama_cpp:open_generator"}
 """Engine name to ``module:function``. The function takes ``(bundle, *, threads)``."""
 
-RERANKERS = {"llama_cpp": "umekomi.engines.llama_cpp:open_reranker"}
-"""Engine name to ``module:function``. The function takes ``(bundle, *, threads)``."""
+RERANKERS = {
+    "onnx": "umekomi.engines.onnx:open_reranker",
+    "llama_cpp": "umekomi.engines.llama_cpp:open_reranker",
+    "torch": "umekomi.engines.torch:open_reranker",
+}
+"""Engine name to ``module:function``. The function takes ``(bundle, *, precision, threads)``."""
 
 _WITH_OPTIONS = {"llama_cpp", "torch"}
 """Engines whose functions also take ``options``."""
@@ -94,12 +98,13 @@ def open_reranker(
     bundle: Bundle,
     *,
     engine: str = "auto",
+    precision: Precision = "fp32",
     threads: int | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Reranker:
     """An open reranker for ``bundle``; the caller closes it. Raises as `open_encoder` does."""
     _check_capability(bundle, "rerank")
-    reranker: Reranker = _open(RERANKERS, bundle, engine, options, threads=threads)
+    reranker: Reranker = _open(RERANKERS, bundle, engine, options, precision=precision, threads=threads)
     return reranker
 
 

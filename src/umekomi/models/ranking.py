@@ -14,6 +14,7 @@ from umekomi.models.architectures import classifies
 from umekomi.models.card import Activation
 from umekomi.models.files import read_optional_object
 from umekomi.models.layout import MODULES, read_activation, read_modules
+from umekomi.models.vocabularies.settings import CONFIG_FILE
 
 _SETTINGS = "config_sentence_transformers.json"
 _OLD_KEY = "sbert_ce_default_activation_function"
@@ -39,7 +40,7 @@ def read_score_activation(folder: Path, config: Mapping[str, Any]) -> Activation
     labels = _count_labels(config)
     if labels != 1:
         raise UnsupportedModel(f"{file}: the model tells {labels} labels apart; a reranker gives one number")
-    settings = read_optional_object(folder / _SETTINGS)
+    settings = read_optional_object(folder / _SETTINGS) if (folder / MODULES).exists() else {}
     if settings.get("default_prompt_name"):
         raise UnsupportedModel(f"{folder / _SETTINGS}: default_prompt_name is set, which is not supported")
     nested = config.get("sentence_transformers")
@@ -51,6 +52,19 @@ def read_score_activation(folder: Path, config: Mapping[str, Any]) -> Activation
         if values.get(key) is not None:
             return read_activation(values, key, place)
     return "sigmoid"
+
+
+def tells_types(folder: Path) -> bool:
+    """Whether the model was given token types of query and document, as its tokenizer's settings say.
+
+    Where they do not: transformers 5 gives none for a tokenizer that names no class but its backend, and gave them
+    for any before.
+    """
+    settings = read_optional_object(folder / CONFIG_FILE)
+    names = settings.get("model_input_names")
+    if isinstance(names, list):
+        return "token_type_ids" in names
+    return settings.get("tokenizer_class") != "TokenizersBackend"
 
 
 def _count_labels(config: Mapping[str, Any]) -> int:

@@ -18,7 +18,9 @@ from umekomi.engines.remote import RemoteModel, open_remote
 from umekomi.errors import UmekomiError
 from umekomi.models.bundle import Bundle
 from umekomi.models.card import Capability
+from umekomi.models.files import read_object
 from umekomi.models.gguf import read_gguf_card
+from umekomi.models.ranking import is_reranker
 from umekomi.models.sources import open_model
 from umekomi.models.starters import find_starter
 from umekomi.serve.workers import ChatModel, RankModel
@@ -46,7 +48,10 @@ def open_served(settings: ModelSettings, *, threads: int | None, on_batch: OnBat
             generator = open_generator(bundle, engine=engine, threads=threads, options=options)
             return ChatModel(generator)
         case "rerank":
-            return RankModel(open_reranker(bundle, engine=engine, threads=threads, options=options))
+            reranker = open_reranker(
+                bundle, engine=engine, precision=settings.precision, threads=threads, options=options
+            )
+            return RankModel(reranker)
         case "embedding":
             encoder = open_encoder(
                 bundle,
@@ -73,16 +78,19 @@ def known_capability(settings: ModelSettings) -> Capability | None:
     if (starter := find_starter(name)) is not None:
         return starter.kind
     path = Path(name).expanduser()
+    telling = path / "config.json" if path.is_dir() else path
     try:
-        return _capability_of_file(path, path.stat().st_mtime_ns) if path.is_file() else None
+        return _capability_of_file(telling, telling.stat().st_mtime_ns) if telling.is_file() else None
     except (UmekomiError, OSError):
         return None  # opening it will tell what is wrong
 
 
 @lru_cache(maxsize=256)
 def _capability_of_file(path: Path, changed_ns: int) -> Capability:
-    """By the header of a GGUF file; ``changed_ns`` makes a changed file another one."""
-    return read_gguf_card(path).capabilities[0]
+    """By the header of a GGUF file, or a folder's config.json; ``changed_ns`` makes a changed file another one."""
+    if path.name != "config.json":
+        return read_gguf_card(path).capabilities[0]
+    return "rerank" if is_reranker(path.parent, read_object(path)) else "embedding"
 
 
 def _open_bundle(settings: ModelSettings) -> Bundle:

@@ -41,11 +41,7 @@ def open_encoder(
     options: Mapping[str, Any] | None = None,
 ) -> LlamaEncoder:
     """Vectors by the file's own pooling, or by ``options.pooling``. The card says what is run, context included."""
-    if precision != "fp32":
-        raise ConfigError(
-            f"{bundle.card.name}: precision {precision} is not for GGUF files, whose weights have their own; "
-            "leave it out, and choose a file of that quantisation"
-        )
+    _check_precision(bundle, precision)
     setup = _setup(bundle, "embed", options, threads)
     server, vocabulary = _start(bundle, setup)
     pooling = setup.options.pooling
@@ -59,9 +55,14 @@ def open_encoder(
 
 
 def open_reranker(
-    bundle: Bundle, *, options: Mapping[str, Any] | None = None, threads: int | None = None
+    bundle: Bundle,
+    *,
+    precision: Precision = "fp32",
+    threads: int | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> LlamaReranker:
     """Raises `UnsupportedCapability` for a file whose pooling is no rank."""
+    _check_precision(bundle, precision)
     if "rerank" not in bundle.card.capabilities:
         raise UnsupportedCapability(
             f"{bundle.card.name}: the GGUF file states no rank pooling, so it scores no pairs"
@@ -69,6 +70,14 @@ def open_reranker(
     setup = _setup(bundle, "rerank", options, threads)
     server, vocabulary = _start(bundle, setup)
     return LlamaReranker(server, vocabulary, replace(bundle.card, max_tokens=setup.slots.tokens))
+
+
+def _check_precision(bundle: Bundle, precision: Precision) -> None:
+    if precision != "fp32":
+        raise ConfigError(
+            f"{bundle.card.name}: precision {precision} is not for GGUF files, whose weights have their own; "
+            "leave it out, and choose a file of that quantisation"
+        )
 
 
 def _setup(bundle: Bundle, purpose: Purpose, options: Mapping[str, Any] | None, threads: int | None) -> Setup:

@@ -1,4 +1,4 @@
-"""The default engine: embeddings by ONNX Runtime, from safetensors or from a shipped ONNX file."""
+"""The default engine: embeddings and rerankers by ONNX Runtime, from safetensors or from a shipped ONNX file."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from umekomi.engines.head import load_head
 from umekomi.engines.onnx.build import open_graph, read_model
 from umekomi.engines.onnx.built import BuiltTransformer
 from umekomi.engines.onnx.encoder import OnnxEncoder, Transformer
+from umekomi.engines.onnx.ranking import load_ranking_head
+from umekomi.engines.onnx.reranker import OnnxReranker
 from umekomi.engines.onnx.session import Session
+from umekomi.engines.onnx.settings import Settings
 from umekomi.engines.onnx.shipped import ShippedTransformer
+from umekomi.engines.pairs import PairCutter
 from umekomi.engines.texts import TextCutter
 from umekomi.errors import BrokenModel, UnsupportedModel
 from umekomi.models.architectures import hidden_size
 from umekomi.models.bundle import Bundle
+from umekomi.models.checkpoint import Checkpoint
+from umekomi.models.ranking import read_score_activation, tells_types
 from umekomi.models.tokenizer import load_tokenizer
 from umekomi.types import Precision
 
-__all__ = ["open_encoder"]
+__all__ = ["open_encoder", "open_reranker"]
 
 
 def open_encoder(bundle: Bundle, *, precision: Precision = "fp32", threads: int | None = None) -> OnnxEncoder:
@@ -44,6 +50,34 @@ def open_encoder(bundle: Bundle, *, precision: Precision = "fp32", threads: int 
 def _open_transformer(bundle: Bundle, cutter: TextCutter, *, precision: Precision) -> Transformer:
     if bundle.card.format == "onnx":
         return _open_shipped(bundle, precision=precision)
+    return _open_built(bundle, cutter, precision=precision)
+
+
+def open_reranker(bundle: Bundle, *, precision: Precision = "fp32", threads: int | None = None) -> OnnxReranker:
+    """A reranker for ``bundle``, from safetensors only. Raises as `open_encoder` does."""
+    if bundle.card.format != "safetensors":
+        raise UnsupportedModel(
+            f"{bundle.card.name}: rerankers run from safetensors, and this is an {bundle.card.format} file"
+        )
+    card = bundle.card
+    activation = read_score_activation(bundle.folder, bundle.config)
+    tokenizer = load_tokenizer(bundle.folder)
+    texts = TextCutter(tokenizer, max_tokens=card.max_tokens)
+    settings = Settings(bundle.config, bundle.folder / "config.json")
+    head = load_ranking_head(settings, Checkpoint(bundle.weights), hidden=card.dim)
+    return OnnxReranker(
+        card.with_precision(precision),
+        transformer=_open_built(bundle, texts, precision=precision, pairs=True),
+        cutter=PairCutter(tokenizer, max_tokens=card.max_tokens, types=tells_types(bundle.folder), name=card.name),
+        head=head,
+        activation=activation,
+        threads=threads or _usable_cores(),
+    )
+
+
+def _open_built(
+    bundle: Bundle, cutter: TextCutter, *, precision: Precision, pairs: bool = False
+) -> BuiltTransformer:
     blueprint, checkpoint = read_model(bundle)
     if cutter.vocabulary > blueprint.vocabulary:
         raise BrokenModel(
@@ -55,7 +89,8 @@ def _open_transformer(bundle: Bundle, cutter: TextCutter, *, precision: Precisio
             f"{bundle.folder}: texts may have {bundle.card.max_tokens} tokens, but the position table "
             f"holds {blueprint.positions.longest}; lower max_seq_length in sentence_bert_config.json"
         )
-    graph = open_graph(bundle, blueprint, checkpoint, precision=precision, samples=cutter.random_texts())
+    samples = cutter.random_texts()
+    graph = open_graph(bundle, blueprint, checkpoint, precision=precision, samples=samples, pairs=pairs)
     return BuiltTransformer(Session(graph))
 
 

@@ -93,7 +93,7 @@ class Positions:
 class Blueprint:
     """What it takes to build the graph from token ids to the last hidden states.
 
-    token_types  table of token types, of which row 0 is used; ``(token_type_rows, hidden)``
+    token_types  table of token types, ``(token_type_rows, hidden)``; a text by itself is of type 0
     pre_norm     norms stand before attention and feed-forward (ModernBERT), not after the residuals (BERT)
     final_norm   a last norm over the hidden states
     """

@@ -34,31 +34,47 @@ class Writer:
     arithmetic: Arithmetic
 
 
-def write_encoder(writer: Writer, blueprint: Blueprint, *, ids: Value, lengths: Value) -> Value:
+def write_encoder(
+    writer: Writer, blueprint: Blueprint, *, ids: Value, lengths: Value, types: Value | None = None
+) -> Value:
     """Last hidden states, float32 ``(tokens, hidden)``.
 
     ids      int32 ``(tokens,)``: the texts end to end
     lengths  int32 ``(texts,)``: tokens of each
+    types    int32 ``(tokens,)``: the type of each token; all of type 0 where it is None
     """
     batch = Batch(writer.graph, ids=ids, lengths=lengths)
-    state = _embeddings(writer, blueprint, batch, ids)
+    state = _embeddings(writer, blueprint, batch, ids, types)
     for layer in blueprint.layers:
         state = _layer(writer, layer, batch, state, pre_norm=blueprint.pre_norm)
     return state if blueprint.final_norm is None else _norm(writer, blueprint.final_norm, state)
 
 
-def _embeddings(writer: Writer, blueprint: Blueprint, batch: Batch, ids: Value) -> Value:
-    """Words plus positions plus token type 0, normalised. The last two are one table, added up beforehand."""
+def _embeddings(writer: Writer, blueprint: Blueprint, batch: Batch, ids: Value, types: Value | None) -> Value:
+    """Words plus positions plus token types, normalised.
+
+    Positions and type 0 are one table, added up beforehand; of another type, the difference is added.
+    """
     graph, checkpoint, hidden = writer.graph, writer.checkpoint, blueprint.hidden
     words = checkpoint.read(blueprint.words, (blueprint.vocabulary, hidden))
     state = writer.arithmetic.rows(graph, ids, "words", words)
     if blueprint.positions is not None:
         table = checkpoint.read(blueprint.positions.table, (blueprint.positions.rows, hidden))
-        if blueprint.token_types is not None:
-            table = table + checkpoint.read(blueprint.token_types, (blueprint.token_type_rows, hidden))[0]
+        type_table = _token_types(checkpoint, blueprint)
+        if type_table is not None:
+            table = table + type_table[0]
         index = batch.positions(after_pad=blueprint.positions.after_pad)
         state = graph.op("Add", state, graph.op("Gather", graph.weight("positions", table), index))
+        if types is not None and type_table is not None:
+            differences = graph.weight("type differences", type_table - type_table[0])
+            state = graph.op("Add", state, graph.op("Gather", differences, types))
     return _norm(writer, blueprint.embedding_norm, state)
+
+
+def _token_types(checkpoint: Checkpoint, blueprint: Blueprint) -> Matrix | None:
+    if blueprint.token_types is None:
+        return None
+    return checkpoint.read(blueprint.token_types, (blueprint.token_type_rows, blueprint.hidden))
 
 
 def _layer(writer: Writer, layer: Layer, batch: Batch, state: Value, *, pre_norm: bool) -> Value:

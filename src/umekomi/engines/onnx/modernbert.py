@@ -11,7 +11,7 @@ from umekomi.errors import BrokenModel
 from umekomi.models.checkpoint import Checkpoint
 
 # What transformers fills in where config.json leaves it out.
-_EPSILON = 1e-5
+EPSILON = 1e-5
 _GLOBAL_EVERY = 3
 _LOCAL_ATTENTION = 128
 _THETA = {"full_attention": 160_000.0, "sliding_attention": 10_000.0}
@@ -91,4 +91,4 @@ def _linear(module: str, in_features: int, out_features: int, *, bias: bool) -> 
 
 def _norm(module: str, settings: Settings) -> Norm:
     bias = f"{module}.bias" if settings.flag("norm_bias", False) else None
-    return Norm(f"{module}.weight", bias, settings.integer("hidden_size"), settings.number("norm_eps", _EPSILON))
+    return Norm(f"{module}.weight", bias, settings.integer("hidden_size"), settings.number("norm_eps", EPSILON))

@@ -11,15 +11,16 @@ IDS = "ids"
 LENGTHS = "lengths"
 """int32 ``(texts,)``: tokens of each text; none is 0."""
 
+TYPES = "types"
+"""int32 ``(tokens,)``: the type of each token, for graphs that run pairs of texts."""
+
 STATES = "states"
 """float32 ``(tokens, hidden)``: the last hidden states."""
 
 
-def inputs() -> list[onnx.ValueInfoProto]:
-    return [
-        helper.make_tensor_value_info(IDS, TensorProto.INT32, ["tokens"]),
-        helper.make_tensor_value_info(LENGTHS, TensorProto.INT32, ["texts"]),
-    ]
+def inputs(*, types: bool = False) -> list[onnx.ValueInfoProto]:
+    names = {IDS: "tokens", LENGTHS: "texts"} | ({TYPES: "tokens"} if types else {})
+    return [helper.make_tensor_value_info(name, TensorProto.INT32, [axis]) for name, axis in names.items()]
 
 
 def float_output(name: str, *shape: str | int) -> onnx.ValueInfoProto:

@@ -7,19 +7,22 @@ from dataclasses import replace
 from typing import Any
 
 from umekomi.engines.head import load_head
+from umekomi.engines.pairs import PairCutter
 from umekomi.engines.texts import UNLIMITED, TextCutter
 from umekomi.engines.torch.device import choose_device, choose_number_format, set_threads
 from umekomi.engines.torch.encoder import TorchEncoder
-from umekomi.engines.torch.loading import load_transformer
+from umekomi.engines.torch.loading import load_module, rows_of
 from umekomi.engines.torch.options import CARD_POOLING, TorchOptions, read_options
+from umekomi.engines.torch.reranker import TorchReranker
 from umekomi.engines.torch.transformer import Transformer
 from umekomi.errors import BrokenModel, ConfigError, UnsupportedModel
 from umekomi.models.bundle import Bundle
 from umekomi.models.card import ModelCard
+from umekomi.models.ranking import read_score_activation, tells_types
 from umekomi.models.tokenizer import load_tokenizer
 from umekomi.types import Precision
 
-__all__ = ["TorchOptions", "open_encoder"]
+__all__ = ["TorchOptions", "open_encoder", "open_reranker"]
 
 
 def open_encoder(
@@ -43,20 +46,55 @@ def open_encoder(
     cutter = TextCutter(load_tokenizer(bundle.folder), max_tokens=UNLIMITED if card.in_pieces else card.max_tokens)
     head = load_head(bundle)
     set_threads(threads)
-    transformer = Transformer(load_transformer(bundle, device=device, number_format=number_format), device=device)
-    if cutter.vocabulary > transformer.vocabulary:
-        raise BrokenModel(
-            f"{bundle.folder}: the tokenizer has {cutter.vocabulary} tokens, but the word table only "
-            f"{transformer.vocabulary} (vocab_size in config.json)"
-        )
+    module = load_module(bundle, task="encode", device=device, number_format=number_format)
+    _check_vocabulary(bundle, cutter, rows_of(module))
     return TorchEncoder(
         card.with_precision(number_format),
-        transformer=transformer,
+        transformer=Transformer(module, device=device),
         cutter=cutter,
         head=head,
         start=_start_token(bundle),
         batch_tokens=chosen.batch_tokens,
     )
+
+
+def open_reranker(
+    bundle: Bundle,
+    *,
+    precision: Precision = "fp32",
+    threads: int | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> TorchReranker:
+    """A reranker for ``bundle``. As `open_encoder`, less the options about pooling and long texts."""
+    _check(bundle, precision)
+    chosen = read_options(options or {})
+    if chosen.pooling or chosen.long_texts:
+        raise ConfigError(f"{bundle.card.name}: pooling and long_texts are for models that make vectors")
+    activation = read_score_activation(bundle.folder, bundle.config)
+    card = bundle.card
+    device = choose_device(chosen.device)
+    number_format = choose_number_format(chosen.dtype, device)
+    tokenizer = load_tokenizer(bundle.folder)
+    cutter = PairCutter(tokenizer, max_tokens=card.max_tokens, types=tells_types(bundle.folder), name=card.name)
+    set_threads(threads)
+    module = load_module(bundle, task="rank", device=device, number_format=number_format)
+    _check_vocabulary(bundle, TextCutter(tokenizer, max_tokens=card.max_tokens), rows_of(module))
+    return TorchReranker(
+        card.with_precision(number_format),
+        module=module,
+        device=device,
+        cutter=cutter,
+        activation=activation,
+        batch_tokens=chosen.batch_tokens,
+    )
+
+
+def _check_vocabulary(bundle: Bundle, cutter: TextCutter, rows: int) -> None:
+    if cutter.vocabulary > rows:
+        raise BrokenModel(
+            f"{bundle.folder}: the tokenizer has {cutter.vocabulary} tokens, but the word table only {rows} "
+            "(vocab_size in config.json)"
+        )
 
 
 def _check(bundle: Bundle, precision: Precision) -> None:

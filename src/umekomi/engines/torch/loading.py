@@ -1,4 +1,4 @@
-"""Loads a transformer from a bundle: the library's own class for its architecture, and safetensors.
+"""Loads a torch module from a bundle: the library's own class for its architecture, and safetensors.
 
 The library is given a configuration and tensors, never a folder or a name: so it reads no file that we did not
 check, fetches nothing, and finds no code or pickle to run.
@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from umekomi.engines.torch.device import torch_dtype
 from umekomi.errors import BrokenModel, EngineError, UnsupportedModel
 from umekomi.extras import require
 from umekomi.models.bundle import Bundle
 from umekomi.types import NumberFormat
+
+Task: TypeAlias = Literal["encode", "rank"]
+"""Token states of a text, or one number for a pair of texts."""
 
 _ENCODERS = {
     "t5": "T5EncoderModel",
@@ -31,27 +34,27 @@ _COUNTS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_local_
 _MOST = 1000
 """Each layer and expert is built as objects before a tensor is looked for."""
 
-_UNUSED = "pooler"
-"""Tensors that some classes have, no checkpoint needs, and no token state depends on."""
+_POOLER = "pooler"
+"""A part that some classes have, not every checkpoint, and that no token state depends on."""
 
 _SPARE_NUMBERS = 10_000_000
 """What a model may lack in its files: the pooler of the widest."""
 
 
-def load_transformer(bundle: Bundle, *, device: Any, number_format: NumberFormat) -> Any:
-    """The transformer of ``bundle`` as a torch module in inference mode on ``device``, every weight from its files.
+def load_module(bundle: Bundle, *, task: Task, device: Any, number_format: NumberFormat) -> Any:
+    """The model of ``bundle`` as a torch module in inference mode on ``device``, every weight from its files.
 
-    Raises `UnsupportedModel` for an architecture that the library does not know or that cannot give token states,
+    Raises `UnsupportedModel` for an architecture that the library does not know or that cannot do the task,
     `BrokenModel` where configuration and tensors do not fit, `EngineError` where memory is short, `MissingExtra`.
     """
     torch = require("torch", extra="train")
     config = _build_config(bundle)
-    model_class = _model_class(bundle, config)
+    model_class = _model_class(bundle, config, task)
     with _quiet(), _named(bundle):
         tensors = _read_tensors(bundle)
         _check_size(bundle, model_class, config, tensors)
         loaded, report = _load(model_class, config, tensors, torch_dtype(number_format))
-        _check_report(bundle, report)
+        _check_report(bundle, report, unused=_POOLER if task == "encode" else None)
         return loaded.eval().to(torch.device(device))
 
 
@@ -81,8 +84,18 @@ def _build_config(bundle: Bundle) -> Any:
     return config
 
 
-def _model_class(bundle: Bundle, config: Any) -> Any:
+def rows_of(module: Any) -> int:
+    """Rows of the word table."""
+    return int(module.get_input_embeddings().weight.shape[0])
+
+
+def _model_class(bundle: Bundle, config: Any, task: Task) -> Any:
     transformers = require("transformers", extra="train")
+    if task == "rank":
+        found = _look_up(transformers.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, type(config))
+        if found is None:
+            raise UnsupportedModel(f"{bundle.card.name}: {bundle.card.architecture} is no classifier of texts")
+        return found
     if name := _ENCODERS.get(bundle.card.architecture):
         return getattr(transformers, name)
     found = _look_up(transformers.MODEL_MAPPING, type(config))
@@ -143,9 +156,9 @@ def _load(model_class: Any, config: Any, tensors: dict[str, Any], dtype: Any) ->
         return load("eager")
 
 
-def _check_report(bundle: Bundle, report: Mapping[str, Any]) -> None:
-    """Raises `BrokenModel` where a weight did not come from the files."""
-    missing = sorted(name for name in report["missing_keys"] if _UNUSED not in name.split("."))
+def _check_report(bundle: Bundle, report: Mapping[str, Any], *, unused: str | None) -> None:
+    """Raises `BrokenModel` where a weight did not come from the files, but for the part that is not used."""
+    missing = sorted(name for name in report["missing_keys"] if unused not in name.split("."))
     if missing:
         raise BrokenModel(
             f"{bundle.weights[0]}: lacks the tensor {missing[0]}, which config.json asks for "

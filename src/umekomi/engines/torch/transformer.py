@@ -22,8 +22,6 @@ class Transformer:
         self._module: Any | None = module
         self._device = device
         self._lock = threading.Lock()
-        self.vocabulary = int(module.get_input_embeddings().weight.shape[0])
-        """Rows of the word table."""
         self.pads = "attention_mask" in inspect.signature(module.forward).parameters
         """Whether texts of unequal length may run together. Where nothing hides padding, it would reach vectors."""
 

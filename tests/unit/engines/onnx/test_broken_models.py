@@ -19,7 +19,7 @@ CopyModel = Callable[..., Path]
 
 
 def _open(folder: Path, **options: Any) -> None:
-    open_encoder(open_model(str(folder)), threads=1, **options).close()
+    open_encoder(open_model(str(folder)), engine="onnx", threads=1, **options).close()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
@@ -128,7 +128,7 @@ def test_weights_that_went_away_after_the_bundle_was_opened(copy_model: CopyMode
     bundle = open_model(str(folder))
     (folder / "model.safetensors").unlink()
     with pytest.raises(BrokenModel, match=r"model\.safetensors: cannot be read"):
-        open_encoder(bundle, threads=1)
+        open_encoder(bundle, engine="onnx", threads=1)
 
 
 def test_a_graph_in_the_store_that_is_damaged(copy_model: CopyModel, home: Path) -> None:
