@@ -28,8 +28,8 @@ def warn_of_repeats(task: Task) -> tuple[str, ...]:
     if not count:
         return ()
     exact = int(repeats.exact.sum())
-    said = f"{count} of {len(repeats.first)} texts ({repeats.share:.1%}) repeat an earlier one, {exact} to the letter"
-    return (f"{said}: neighbours that are copies say nothing about a model",)
+    said = f"{count} of {len(repeats.first)} texts ({repeats.share:.1%}) repeat an earlier one"
+    return (f"{said}, {exact} to the letter: neighbours that are copies say nothing about a model",)
 
 
 def audit_boilerplate(task: LabelTask, probes: Mapping[str, Outcome], *, seed: int) -> tuple[AuditRecord, ...]:
