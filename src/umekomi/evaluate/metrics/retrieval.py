@@ -49,9 +49,8 @@ def retrieval_outcomes(
     ideal = [sorted((gain for gain in each.values() if gain > 0), reverse=True) for each in relevant]
     empty = [query for query, gains in enumerate(ideal) if not gains]
     if empty:
-        raise InvalidInput(
-            f"query {empty[0]} and {len(empty) - 1} others have no relevant document: leave them out"
-        )
+        more = f" and {len(empty) - 1} others have" if len(empty) > 1 else " has"
+        raise InvalidInput(f"query {empty[0]}{more} no relevant document: leave such queries out")
     gains = _gains(ranked, relevant)
     total = np.array([len(each) for each in ideal], np.float64)
     return (

@@ -113,12 +113,14 @@ def _paired(a: Outcome, b: Outcome, draws: Draws, *, columns: tuple[int, int], p
 
 
 def _unseen(a: Outcome, b: Outcome, draws: Draws) -> Numbers:
-    """Half a unit more of the largest difference in favour of either, in each resample.
+    """Up to half a unit more of the largest difference in favour of either, in each resample.
 
-    Where models differ on two items only, resamples cannot show that the third might have gone the other way: the
-    adjustment of Bonett and Price 2012 (doi:10.3102/1076998611411915) for differences of any size.
+    Where models differ on two items only, resamples cannot show that the third might have gone the other way.
+    Weighed by the share of units that do not differ, this is the adjustment of Bonett and Price 2012
+    (doi:10.3102/1076998611411915) for differences of any size.
     """
-    largest = np.abs(draws.units.sums(a.items - b.items)).max() / (len(a.items) / draws.units.count)
+    differences = draws.units.sums(a.items - b.items)
+    largest = np.abs(differences).max() * draws.units.count / len(a.items) * np.mean(differences == 0)
     return np.asarray((draws.ends[:, 1] - draws.ends[:, 0]) * largest / draws.totals, np.float64)
 
 

@@ -39,10 +39,10 @@ def draw(outcomes: Sequence[Outcome], units: Units, *, resamples: int, seed: int
     """
     if resamples < MIN_RESAMPLES:
         raise InvalidInput(f"resamples is {resamples}: give at least {MIN_RESAMPLES}; {RESAMPLES} are usual")
-    if units.count < 2:
-        raise InvalidInput("there is 1 item: nothing can be resampled; give 2 or more")
     for each in outcomes:
         check_outcome(each)
+    if units.count < 2:
+        raise InvalidInput("there is 1 item: nothing can be resampled; give 2 or more")
     # The logarithms of nearly empty cells need whole items: smooth weights find V-measure steadier than it is.
     drawing: Drawing = "replacing" if outcomes[0].reduction == "v_measure" else "smooth"
     sizes = units.sums(np.ones(len(outcomes[0].items)))

@@ -49,8 +49,8 @@ def interval(
 def interval_of(outcome: Outcome, draws: Draws, *, column: int, level: float = LEVEL) -> Interval:
     """The interval of ``outcome``, whose values in resamples stand in ``column`` of ``draws``."""
     values, exact = draws.values[:, column], value(outcome)
-    if outcome.reduction == "mean" and _is_share(outcome.items):
-        values = _with_ends(values, draws)
+    if outcome.reduction == "mean":
+        values = _with_ends(outcome, values, draws)
     found = middle(values, units=draws.units.count, level=level)
     if outcome.reduction == "v_measure":
         # Too high on few items, and higher again on resamples of them: turned over, the interval moves down by as
@@ -59,20 +59,18 @@ def interval_of(outcome: Outcome, draws: Draws, *, column: int, level: float = L
     return Interval(min(found.low, exact), max(found.high, exact))
 
 
-def _is_share(items: Numbers) -> bool:
-    """Whether all items lie between 0 and 1, and one of them at an end."""
-    low, high = items.min(), items.max()
-    return bool(low >= 0 and high <= 1 and (low == 0 or high == 1))
+def _with_ends(outcome: Outcome, values: Numbers, draws: Draws) -> Numbers:
+    """The means of shares, with a made-up 0 and a made-up 1 among the units, of up to half a unit each.
 
-
-def _with_ends(values: Numbers, draws: Draws) -> Numbers:
-    """The means with a made-up 0 and 1 of half a unit each among the items.
-
-    30 right answers of 30 do not prove that all will be right, but resamples hold nothing else. For answers that
-    are right or wrong this gives Jeffreys' interval (Brown, Cai and DasGupta 2001, doi:10.1214/ss/1009213286).
+    30 right answers of 30 do not prove that all will be right, but resamples hold nothing else. The made-up ones
+    weigh as much as the share of units that are 0 or 1 throughout: where all are, this is Jeffreys' interval
+    (Brown, Cai and DasGupta 2001, doi:10.1214/ss/1009213286), and where none is, nothing is added.
     """
-    total = draws.totals + draws.ends.sum(axis=1)
-    return np.asarray((values * draws.totals + draws.ends[:, 1]) / total, np.float64)
+    if outcome.items.min() < 0 or outcome.items.max() > 1:
+        return values
+    means = draws.units.means(outcome.items)
+    ends = draws.ends * np.mean((means == 0) | (means == 1))
+    return np.asarray((values * draws.totals + ends[:, 1]) / (draws.totals + ends.sum(axis=1)), np.float64)
 
 
 def middle(values: Numbers, *, units: int, level: float) -> Interval:

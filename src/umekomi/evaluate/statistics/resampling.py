@@ -41,6 +41,10 @@ class Units:
             return items
         return np.bincount(self.member, weights=items, minlength=self.count).astype(np.float64)
 
+    def means(self, items: Numbers) -> Numbers:
+        """The items' means by unit, float64 ``(count,)``."""
+        return items if self.member is None else self.sums(items) / self.sums(np.ones(len(items)))
+
     def spread(self, weights: Numbers) -> Numbers:
         """Weights of units as weights of items, ``(resamples, n)``."""
         return weights if self.member is None else weights[:, self.member]

@@ -107,11 +107,11 @@ def _sentence(names: tuple[str, str], paired: Paired, verdict: Verdict, *, furth
     if verdict != "tied":
         low, high = sorted((abs(paired.low), abs(paired.high)))
         return f"{first} beats {second} by {abs(paired.delta):.3f} [{low:.3f}, {high:.3f}]"
-    number = "no number of" if further is None else f"about {_rounded(further):,} more"
+    number = "no number of" if further is None else f"about {round_up(further):,} more"
     return f"{first} and {second} are tied; {number} {unit} would separate them"
 
 
-def _rounded(number: int) -> int:
+def round_up(number: int) -> int:
     """Up to two digits, since it is an estimate."""
     step: int = 10 ** max(0, int(math.log10(number)) - 1)
     return math.ceil(number / step) * step
