@@ -71,13 +71,8 @@ class Upstream:
         failure: Failure | None = None
         last = self.replicas[0]
         for turn in range(self._max_retries + 1):
-            replica = self._choose(tried)
-            if failure is not None and replica is not None and replica.number in tried:
-                if (wait_s := _wait_s(failure, turn)) is None:
-                    break
-                await asyncio.sleep(wait_s)
-                replica = self._choose(tried)
-            if replica is None or (failure is not None and not failure.passes and replica.number in tried):
+            replica = self._choose(tried) if failure is None else await self._choose_again(tried, failure, turn)
+            if replica is None:
                 break
             if failure is not None:
                 _log.warning(
@@ -88,8 +83,6 @@ class Upstream:
             except Failure as new:
                 failure, last = new, replica
                 tried.add(replica.number)
-                if failure.outcome == "timeout":  # the work may still run there, and would run twice
-                    break
         if failure is None:
             raise self._resting()
         raise failure.as_error(self.name, last.address.base_url)
@@ -176,6 +169,18 @@ class Upstream:
         return min(
             awake, key=lambda each: (each.number in tried, each.in_flight, (each.number - self._next) % count)
         )
+
+    async def _choose_again(self, tried: set[int], failure: Failure, turn: int) -> Replica | None:
+        """Whom to ask after a failure: another server at once, or the same one after a wait; None for nobody."""
+        if failure.outcome == "timeout":  # the work may still run there, and would run twice
+            return None
+        replica = self._choose(tried)
+        if replica is not None and replica.number not in tried:
+            return replica
+        if not failure.passes or (wait_s := _wait_s(failure, turn)) is None:
+            return None
+        await asyncio.sleep(wait_s)
+        return self._choose(tried)
 
     def _resting(self) -> UmekomiError:
         left_s = max(1.0, min(replica.circuit.left_s(self._clock()) for replica in self.replicas))
