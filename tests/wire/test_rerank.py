@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from kit.gguf_files import RANK, write_bert
 from kit.server import MODEL, LocalServer, serving
-from umekomi.config import Limits, LlamaSettings, ModelSettings
+from kit.tiny_models import save_tiny_reranker
+from umekomi.config import Limits, LlamaSettings, ModelSettings, TorchSettings
 from umekomi.serve.wire.generation_schema import RerankAnswer
 
 DOCUMENTS = ["red apple", "green kiwi", "fast train", "green apple"]
@@ -35,6 +36,21 @@ def ranking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
     file = tmp_path_factory.mktemp("ranker") / "ranker.gguf"
     write_bert(file, ["red", "green", "apple", "kiwi", "fast", "train"], pooling=RANK)
     with serving(ModelSettings(name="ranker", source=str(file), llama=LlamaSettings(threads=1))) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def crossing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    """Cross-encoders from safetensors: one by ONNX in both precisions, one that only torch runs."""
+    folder = tmp_path_factory.mktemp("models")
+    built = str(save_tiny_reranker(folder / "xlm-roberta", "xlm-roberta"))
+    other = str(save_tiny_reranker(folder / "mpnet", "mpnet"))
+    with serving(
+        ModelSettings(name="built", source=built, preload=False),
+        ModelSettings(name="int8", source=built, precision="int8", preload=False),
+        ModelSettings(name="other", source=other, torch=TorchSettings(device="cpu"), preload=False),
+        limits=Limits(max_input_tokens=100, max_request_tokens=150),
+    ) as running:
         yield running
 
 
@@ -84,6 +100,26 @@ def test_a_reranker_ranks_by_its_own_scores(ranking: LocalServer) -> None:
     for route, body in (("embeddings", {"input": "x"}), ("chat/completions", {"messages": []})):
         refused = ranking.client.post(f"/v1/{route}", json={"model": "ranker", **body})
         assert refused.json()["error"]["code"] == "unsupported_capability"
+
+
+@pytest.mark.parametrize("model", ["built", "int8", "other"])
+def test_a_cross_encoder_from_safetensors(crossing: LocalServer, model: str) -> None:
+    refused = crossing.client.post("/v1/embeddings", json={"model": model, "input": "x"})
+    assert refused.json()["error"]["code"] == "unsupported_capability"
+    entry = crossing.get(f"/v1/models/{model}").json()
+    assert (entry["capabilities"], entry["state"]) == (["rerank"], "unloaded")
+    answer = rerank(crossing, model)
+    assert answer.json()["method"] == "cross-encoder"
+    whole = scores_by_index(answer)
+    assert all(0 < score < 1 for score in whole.values())
+    alone = rerank(crossing, model, documents=DOCUMENTS[:1])
+    assert scores_by_index(alone)[0] == pytest.approx(whole[0], abs=1e-3)
+    assert answer.json()["usage"]["total_tokens"] > alone.json()["usage"]["total_tokens"] > 0
+    cut = rerank(crossing, model, documents=["red", "green " * 1000])
+    assert (cut.status_code, cut.headers["x-umekomi-truncated"]) == (200, "1")
+    too_much = rerank(crossing, model, documents=["green " * 100] * 4)
+    assert (too_much.status_code, too_much.json()["error"]["param"]) == (400, "documents")
+    assert "max 150 tokens per request" in too_much.json()["error"]["message"]
 
 
 def test_the_best_few_with_their_texts(server: LocalServer) -> None:

@@ -154,3 +154,12 @@ def test_options_that_cannot_be_rebuilt_are_refused(tmp_path: Path) -> None:
     folder = write_wordpiece(tmp_path / "model", never_split=["umekomi"])
     with pytest.raises(UnsupportedModel, match="never_split"):
         load_tokenizer(folder)
+
+
+def test_pairs_are_put_together_as_transformers_does(
+    bert: tuple[Tokenizer, BertTokenizer], roberta: tuple[Tokenizer, RobertaTokenizer]
+) -> None:
+    for ours, theirs in (bert, roberta):
+        found = ours.encode("two words", "日本")
+        expected = theirs(["two words"], ["日本"], return_token_type_ids=True)
+        assert (found.ids, found.type_ids) == (expected.input_ids[0], expected.token_type_ids[0])
