@@ -39,10 +39,13 @@ def refusal(content: bytes, replica: Replica, *, model: str) -> UserError:
 
 
 def _clean(text: str, replica: Replica, model: str) -> str:
-    text = _SECRET.sub("…", text)
-    text = _PLACE.sub("…", text)
-    text = re.sub(re.escape(replica.address.host), "…", text, flags=re.IGNORECASE)
-    return text.replace(replica.model, model)
+    text = _PLACE.sub("…", _SECRET.sub("…", text))
+    text = re.sub(_whole_word(replica.address.host), "…", text, flags=re.IGNORECASE)
+    return re.sub(_whole_word(replica.model), lambda _: model, text)
+
+
+def _whole_word(name: str) -> str:
+    return rf"(?<![\w.-]){re.escape(name)}(?![\w-])"
 
 
 def _envelope(content: bytes) -> dict[str, Any]:
