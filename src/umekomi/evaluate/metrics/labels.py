@@ -23,7 +23,7 @@ Labels: TypeAlias = NDArray[np.int64]
 FOLDS = 5
 PROBE_C = 0.01
 PROBE_STEPS = 200
-KMEANS_STARTS = 10
+KMEANS_STARTS = 5
 LEGACY_TEXTS = 20_000
 
 
@@ -128,7 +128,7 @@ def kmeans_v_measure(vectors: Vectors, labels: Labels, *, seed: int) -> Outcome:
     """The V-measure of k-means with as many clusters as there are labels, from 0 to 1 (Rosenberg and Hirschberg
     2007).
 
-    The best of ten starts of scikit-learn's k-means (Lloyd) on the vectors as they are. The clusters are found
+    The best of five starts of scikit-learn's k-means (Lloyd) on the vectors as they are. The clusters are found
     once: intervals and tests resample texts, not clusterings. Raises `MissingExtra` without scikit-learn.
     """
     check_unit(vectors)
