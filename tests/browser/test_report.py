@@ -158,6 +158,7 @@ def test_pairs_and_retrieval_have_their_own_parts(open_report: Open, sample: Eva
     page.js(choose, "文の類似")
     page.ready()
     assert page.js("return document.querySelector('#pairs .chart').data[0].x.length") == 60
+    assert page.js("return document.documentElement.scrollWidth <= window.innerWidth")
     page.choose("#dataset", "質問と答え")
     page.ready()
     page.click("#export-negatives")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from umekomi.errors import InvalidInput
 from umekomi.evaluate.projection import Layout
 from umekomi.evaluate.report import write_map_png
 from umekomi.evaluate.report.fonts import load_fonts
+from umekomi.evaluate.report.page import PAGE
+from umekomi.evaluate.report.pictures import COLOURS
 
 POINTS = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
 LAYOUT = Layout(POINTS, "tsne", 0, 0.9)
@@ -28,6 +31,11 @@ def test_a_map_is_a_picture_with_a_colour_for_each_label(tmp_path: Path) -> None
     }
     assert said == []
     assert [path.name for path in tmp_path.iterdir()] == ["map.png"]
+
+
+def test_pictures_and_the_page_have_the_same_colours() -> None:
+    script = (PAGE / "core.js").read_text(encoding="utf-8").partition("LABEL_COLOURS")[2].partition("]")[0]
+    assert tuple(re.findall(r"#\w{6}", script)) == COLOURS
 
 
 def test_japanese_has_glyphs_of_a_packaged_font() -> None:

@@ -66,6 +66,7 @@ function size(bytes) {
 // ---- colours
 
 const MODEL_COLOURS = ["#3a6ee0", "#dc7a12", "#1f9a70", "#c2428c", "#7c62d8", "#a68a0a", "#d2504a", "#2497ba"];
+// PNG maps have the same, from pictures.py.
 const LABEL_COLOURS = [
   "#3a6ee0", "#e5851b", "#26a177", "#cf4a97", "#8463dd", "#b39410",
   "#dc4f48", "#25a2c6", "#94633f", "#71941c", "#64789c", "#e07fc4",
@@ -103,7 +104,7 @@ function chartLayout(extra = {}) {
 }
 
 function draw(node, traces, layout, config = {}) {
-  node.setAttribute("role", "img");
+  if (!node.hasAttribute("role")) node.setAttribute("role", "img");
   return Plotly.react(node, traces, chartLayout(layout), { ...CHART, ...config });
 }
 

@@ -29,6 +29,8 @@ async function render(names = SECTIONS.map(([name]) => name)) {
   for (const [name, build] of SECTIONS) {
     if (!names.includes(name)) continue;
     const node = places.get(name);
+    // A chart drawn while it is hidden would not know its width.
+    node.hidden = false;
     node.hidden = build(node, state) === false;
     await new Promise((resolve) => setTimeout(resolve));
     if (mine !== generation) return;

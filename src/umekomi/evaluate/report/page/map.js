@@ -77,7 +77,7 @@ function mapPage(views, shown, state) {
     caution: el("p", { class: "caution" }),
     bar: el("div", { class: "bar" }, el("label", {}, `${t("model")} `, model), search, ...tools, exports.whole),
     legend: el("div", { class: "legend", role: "group", "aria-label": t("map.legend") }),
-    plane: el("div", { class: "plane chart", id: "plane", "aria-label": t("map") }),
+    plane: el("div", { class: "plane chart", id: "plane", role: "group", "aria-label": t("map") }),
     side: el("aside", { class: "side", "aria-label": t("map.details") }),
     bottom: el("div", { class: "bar" }, status, el("span", { class: "grow" }), el("span", { class: "muted" }, t("export")),
       exports.csv, exports.jsonl, exports.clear),

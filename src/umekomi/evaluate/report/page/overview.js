@@ -317,7 +317,7 @@ function space(node, state) {
   const rows = names.map((name) => {
     const cells = models.map((model) => {
       const record = found.find((each) => each.name === name && each.model === model);
-      return record && (/share|rate/.test(name) ? percent(record.value, 1) : Number.isInteger(record.value) ? count(record.value) : fixed(record.value));
+      return record && (/share|component/.test(name) ? percent(record.value, 1) : Number.isInteger(record.value) ? count(record.value) : fixed(record.value));
     });
     const key = `space.${name}`;
     return [el("span", {}, key in words ? t(key) : name, key in words ? el("span", { class: "muted" }, ` ${name}`) : ""), ...cells];
