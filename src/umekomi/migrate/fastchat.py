@@ -69,6 +69,12 @@ _REASONS = {
 }
 
 
+_TRUNCATES = (
+    "encoders cut long texts anyway; for a model made for generating text, set torch: {long_texts: cut}, or it reads "
+    "them in pieces, as FastChat does without this flag"
+)
+
+
 @dataclass(slots=True)
 class _Command:
     """One program of FastChat's: ``model_worker``, its flags with their values, and variables set for it."""
@@ -126,7 +132,7 @@ def _read_worker(keys: Keys, draft: Draft) -> None:
                 "chat from these weights: chat runs from GGUF files; this is for embeddings",
             )
     keys.settle("model-path", "model-names", "revision")
-    keys.carry("embed-in-truncate", "nothing to set: long texts are cut, and answers say so")
+    keys.leave("embed-in-truncate", _TRUNCATES)
 
 
 def _model(keys: Keys, path: str, names: list[str]) -> dict[str, Any]:
