@@ -9,7 +9,7 @@ FONT_JA = "HeiseiMin-W3"
 
 
 def write_pdf(
-    path: Path, pages: Sequence[Sequence[str]], *, font: str = FONT_JA, size: float = 10, password: str | None = None
+    path: Path, pages: Sequence[Sequence[str]], *, font: str = FONT_JA, password: str | None = None
 ) -> Path:
     """A PDF with lines of text on each page, 14 points apart; an empty line leaves a gap."""
     from reportlab.lib.pdfencrypt import StandardEncryption
@@ -21,7 +21,7 @@ def write_pdf(
         pdfmetrics.registerFont(UnicodeCIDFont(FONT_JA))
     canvas = Canvas(str(path), encrypt=StandardEncryption(password, "owner") if password else None, invariant=True)
     for lines in pages:
-        canvas.setFont(font, size)
+        canvas.setFont(font, 10)
         for number, line in enumerate(lines):
             canvas.drawString(60, 800 - 14 * number, line)
         canvas.showPage()
@@ -72,17 +72,24 @@ def pdf_with_broken_map(glyphs: int = 400, *, to_unicode: bytes | None = None) -
     codes = b"".join(b"%04X" % (3 + i % 90) for i in range(glyphs))
     lines = b" T* ".join(b"<%s> Tj" % codes[i : i + 160] for i in range(0, len(codes), 160))
     font = b"<< /Type /Font /Subtype /Type0 /BaseFont /Lost /Encoding /Identity-H /DescendantFonts [6 0 R] %s >>"
+    fonts = b"<< /Font << /F1 5 0 R >> >>"
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources %s >>" % fonts
+    glyphs_font = (
+        b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /Lost /FontDescriptor 7 0 R /DW 1000"
+        b" /CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> >>"
+    )
+    descriptor = (
+        b"<< /Type /FontDescriptor /FontName /Lost /Flags 4 /FontBBox [0 -200 1000 900] /ItalicAngle 0"
+        b" /Ascent 900 /Descent -200 /CapHeight 700 /StemV 80 >>"
+    )
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R"
-        b" /Resources << /Font << /F1 5 0 R >> >> >>",
+        page,
         stream(b"BT /F1 10 Tf 12 TL 50 800 Td %s ET" % lines),
         font % (b"/ToUnicode 8 0 R" if to_unicode else b""),
-        b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /Lost /FontDescriptor 7 0 R /DW 1000"
-        b" /CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> >>",
-        b"<< /Type /FontDescriptor /FontName /Lost /Flags 4 /FontBBox [0 -200 1000 900] /ItalicAngle 0"
-        b" /Ascent 900 /Descent -200 /CapHeight 700 /StemV 80 >>",
+        glyphs_font,
+        descriptor,
     ]
     return pdf_of([*objects, stream(to_unicode)] if to_unicode else objects)
 

@@ -50,9 +50,8 @@ def _tables(rows: Iterator[list[str]], reading: Reading) -> Iterator[Passage]:
 
 
 def _delimiter(sample: str, suffix: str) -> str:
-    """The delimiter that splits the first lines most evenly; a comma where none does."""
+    """The delimiter that stands most often in the header; a comma where none does."""
     if suffix.lower() == ".tsv":
         return "\t"
-    lines = [line for line in sample.splitlines()[:20] if line.strip()]
-    counts = {each: min((line.count(each) for line in lines), default=0) for each in _DELIMITERS}
-    return max(_DELIMITERS, key=lambda each: counts[each])
+    header = next((line for line in sample.splitlines() if line.strip()), "")
+    return max(_DELIMITERS, key=header.count)

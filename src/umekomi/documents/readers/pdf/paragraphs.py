@@ -18,6 +18,10 @@ _MAX_HEADING_CHARACTERS: Final = 120
 _MAX_GAP: Final = 1.5
 """Line spacings, of those usual on the page, that lines of one paragraph lie apart at most."""
 
+_MAX_GAP_EMS: Final = 2.3
+_MIN_WIDTH_EMS: Final = 14
+"""A line shorter than this was not broken by the width of its column."""
+
 
 def iter_paragraphs(pages: Sequence[Sequence[Line]], words: Words) -> Iterator[Passage]:
     """The paragraphs of ``pages`` in order; one may begin on one page and end on the next."""
@@ -56,13 +60,17 @@ def _goes_on(last: Line, line: Line, *, margins: dict[int, float], spacing: floa
         return False
     if not last.is_upright or not line.is_upright:
         return not ends_sentence(last.text)
+    em = last.height or 10.0
+    if last.right - last.left < _MIN_WIDTH_EMS * em:
+        return False
     if last.page == line.page:
         gap = last.bottom - line.bottom
+        if gap > _MAX_GAP_EMS * em:
+            return False
         if spacing and (gap > _MAX_GAP * spacing or gap < -0.5 * spacing) and not _next_column(last, line):
             return False
     elif ends_sentence(last.text):
         return False
-    em = last.height or 10.0
     if line.left > last.left + 0.8 * em and line.left < last.right and ends_sentence(last.text):
         return False  # the first line of a paragraph, set in
     return last.right + _room_needed(line, em) > margins.get(_column(last), last.right)
