@@ -70,8 +70,8 @@ _REASONS = {
 
 
 _TRUNCATES = (
-    "encoders cut long texts anyway; for a model made for generating text, set torch: {long_texts: cut}, or it reads "
-    "them in pieces, as FastChat does without this flag"
+    "encoders cut long texts anyway; for a model made for generating text, set torch: {long_texts: cut}, or it "
+    "reads them in pieces, as FastChat does without this flag"
 )
 
 
