@@ -78,7 +78,8 @@ _BUILDERS: dict[TaskKind, Callable[[Table, Plan, Notes], Task]] = {
 
 def _choose_table(files: Files, part: str | None, encoding: str | None) -> Table:
     """The one table among ``files``, or the one that ``part`` names."""
-    names = [name for name in files.names() if is_table(name)]
+    there = set(files.names())
+    names = [name for name in sorted(there) if is_table(name) and name.removesuffix(".json") not in there - {name}]
     if part is not None:
         names = [name for name in names if part in (name, PurePosixPath(name).name)]
     if len(names) != 1:

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -116,15 +117,17 @@ def build_pairs(table: Table, plan: Plan, notes: Notes) -> PairTask:
 
 
 def note_row(ledger: Ledger, table: Table, index: int, columns: Mapping[ColumnRole, str]) -> None:
-    """Keep id and group of a row that is used. Raises `InvalidInput` for a row without a group."""
+    """Keep id and group of a row that is used; its place stands for an id that is not there."""
     row, where = table.rows[index], table.where(index)
     place = str(table.places[index])
     ledger.ids.append((label_of(row.get(columns["id"]), where) if "id" in columns else None) or place)
     if "group" in columns:
-        group = label_of(row.get(columns["group"]), where)
-        if group is None:
-            raise InvalidInput(f"{where}: no group in '{columns['group']}'; fill it in, or name another column")
-        ledger.groups.append(group)
+        ledger.groups.append(group_of(row.get(columns["group"]), where))
+
+
+def group_of(value: Any, where: str) -> str:
+    """The group of a row; one without any is a group of its own."""
+    return label_of(value, where) or f"{where} alone"
 
 
 def check_size(table: Table, count: int, ledger: Ledger, *, unit: str) -> None:

@@ -84,7 +84,10 @@ def plan_columns(table: Table, named: Mapping[ColumnRole, str], kind: TaskKind |
             raise InvalidInput(
                 f"{table.name}: no column '{column}' for {role}; there are {listed(table.columns)}", param=role
             )
-    kind = kind or _kind_of(named) or _guess_kind(table)
+    fitting = _kind_of(named)
+    if kind and fitting not in (None, kind):
+        raise InvalidInput(f"{', '.join(named)} are no columns of a data set of kind {kind}", param="columns")
+    kind = kind or fitting or _guess_kind(table)
     columns = dict(named)
     for role in _ROLES[kind]:
         if role not in columns and (found := _find(table, _NAMES[role], columns, numbered=role == "text")):

@@ -106,8 +106,6 @@ def build_livedoor(
     corpus = read_archive(archive)
     chosen = choose(corpus.articles, per_category=per_category, order=order)
     data = _csv_bytes(chosen, characters)
-    with replacing(output) as out:
-        out.write(_zipped(data, output.stem) if output.suffix.lower() == ".zip" else data)
     built = Built(
         output=output,
         notice=output.with_name(f"{output.name}.LICENCE.txt"),
@@ -116,9 +114,11 @@ def build_livedoor(
         archive_articles=len(corpus.articles),
     )
     preparation = _preparation(per_category=per_category, characters=characters, order=order)
-    with replacing(built.notice) as out:
+    with replacing(built.notice) as out:  # first, so that the texts never lie there without it
         out.write(_notice(corpus, built, preparation).encode())
     write_description(output, Description(LICENCE, "ja", preparation))
+    with replacing(output) as out:
+        out.write(_zipped(data, output.stem) if output.suffix.lower() == ".zip" else data)
     return built
 
 

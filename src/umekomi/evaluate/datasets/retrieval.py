@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from umekomi.errors import InvalidInput
-from umekomi.evaluate.datasets.building import Ledger, Notes, build_origin, digest
+from umekomi.evaluate.datasets.building import Ledger, Notes, build_origin, digest, group_of
 from umekomi.evaluate.datasets.cells import label_of, score_of, shown, text_of
 from umekomi.evaluate.datasets.columns import ColumnRole, Plan
 from umekomi.evaluate.datasets.tables import Row, Table
@@ -26,7 +26,7 @@ class Judged:
     query_ids: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     corpus: list[str] = field(default_factory=list)
-    corpus_ids: list[str] = field(default_factory=list)
+    corpus_ids: list[str] = field(default_factory=list)  # empty where there is none
     relevant: list[dict[int, float]] = field(default_factory=list)
 
     def judge(self, query: int, document: int, gain: float) -> None:
@@ -42,6 +42,10 @@ class Judged:
         kept = [row for row, relevant in enumerate(self.relevant) if relevant]
         ledger.skipped["query without a relevant document"] += len(self.relevant) - len(kept)
         queries = [self.queries[row] for row in kept]
+        query_ids = [self.query_ids[row] for row in kept]
+        if len(set(query_ids)) < len(query_ids):
+            ledger.preparation.append("queries counted: their ids repeat")
+            query_ids = [str(number) for number in range(1, len(query_ids) + 1)]
         relevant = tuple(dict(sorted(self.relevant[row].items())) for row in kept)
         for count, least, what in (
             (len(kept), MIN_QUERIES, "queries"),
@@ -53,9 +57,9 @@ class Judged:
         return RetrievalTask(
             name=notes.name,
             queries=tuple(queries),
-            query_ids=tuple(self.query_ids[row] for row in kept),
+            query_ids=tuple(query_ids),
             corpus=tuple(self.corpus),
-            corpus_ids=tuple(self.corpus_ids),
+            corpus_ids=tuple(name or f"document {row}" for row, name in enumerate(self.corpus_ids, start=1)),
             relevant=relevant,
             origin=build_origin(digest("retrieval", queries, self.corpus, judgements), queries, notes, ledger),
             groups=tuple(self.groups[row] for row in kept) if self.groups else None,
@@ -113,9 +117,7 @@ class _Rows:
             self.judged.query_ids.append(label_of(self._cell(row, "id"), where) or place)
             self.judged.relevant.append({})
             if "group" in self.plan.columns:
-                group = label_of(self._cell(row, "group"), where)
-                # A row without a group is one for itself: its query shares a source with no other.
-                self.judged.groups.append(group if group is not None else f"{where} alone")
+                self.judged.groups.append(group_of(self._cell(row, "group"), where))
         return at
 
     def _document(self, text: str, document_id: str | None, where: str) -> int:
@@ -124,7 +126,8 @@ class _Rows:
             raise InvalidInput(f"{where}: '{document_id}' is the id of another document already; make ids unique")
         if at == len(self.judged.corpus):
             self.judged.corpus.append(text)
-            self.judged.corpus_ids.append(document_id or f"document {at + 1}")
+            self.judged.corpus_ids.append("")
+        self.judged.corpus_ids[at] = self.judged.corpus_ids[at] or document_id or ""
         return at
 
 

@@ -48,19 +48,27 @@ def split_source(source: str) -> tuple[Path, str | None]:
     """A path, and the part of it that ``#`` names (``set.zip#test.csv``); a path that exists is never split."""
     path = Path(source).expanduser()
     stem, mark, part = source.rpartition("#")
-    if not path.exists() and mark and stem:
+    if mark and stem and not _exists(path):
         return Path(stem).expanduser(), part
     return path, None
 
 
 def open_files(path: Path, name: str) -> Files:
     """The files at ``path``: of a folder, of a ZIP archive, or the one file. Raises `InvalidInput`."""
+    if not _exists(path):
+        raise InvalidInput(f"{name}: does not exist; give a file, a folder, or sample", param="source")
     if path.is_dir():
         return FolderFiles(path, name)
     if not path.is_file():
-        state = "is no plain file" if path.exists() else "does not exist"
-        raise InvalidInput(f"{name}: {state}; give a file, a folder, or sample", param="source")
+        raise InvalidInput(f"{name}: is no plain file; give a file, a folder, or sample", param="source")
     return ZipFiles(path, name) if path.suffix.lower() == ".zip" else SingleFile(path, name)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise InvalidInput(f"{path}: cannot be read: {error.strerror or error}", param="source") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import zipfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from umekomi.documents.encodings import decode_text
 from umekomi.documents.rows import MAX_FIELD_CHARACTERS
-from umekomi.errors import InvalidInput
+from umekomi.errors import InvalidInput, UmekomiError
 from umekomi.evaluate.datasets.sources import MAX_BYTES, check_unpacked
 from umekomi.extras import require
 
@@ -207,19 +207,40 @@ def _read_parquet(name: str, data: bytes, _encoding: str | None) -> Table:
     rows: list[Row] = []
     unpacked = 0
     try:
-        file = parquet.ParquetFile(arrow.BufferReader(data))
-        columns = tuple(file.schema_arrow.names)
+        columns = tuple(parquet.read_schema(arrow.BufferReader(data)).names)
         _refuse_doubles(columns, name)
+        # Texts stay in dictionaries until their size is known: one long text in each of many rows packs well.
+        texts = _text_leaves(parquet.read_metadata(arrow.BufferReader(data)).schema)
+        file = parquet.ParquetFile(arrow.BufferReader(data), read_dictionary=texts)
         for batch in file.iter_batches(batch_size=_PARQUET_BATCH_ROWS):
-            unpacked += batch.nbytes
+            unpacked += sum(map(_unpacked_bytes, batch.columns))
             if unpacked > MAX_BYTES or len(rows) > MAX_ROWS:
                 raise InvalidInput(
                     f"{name}: over {MAX_BYTES} bytes or {MAX_ROWS} rows unpacked; use a sample of it"
                 )
             rows.extend(batch.to_pylist())
-    except (arrow.ArrowException, OSError) as error:
-        raise InvalidInput(f"{name}: cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+    except (arrow.ArrowException, OSError, ValueError) as error:  # ValueError: texts that are not UTF-8
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InvalidInput(f"{name}: cannot be read as Parquet: {reason}") from None
     return Table(name, columns, tuple(rows), tuple(range(1, len(rows) + 1)), "row")
+
+
+def _text_leaves(schema: Any) -> list[str]:
+    """Paths of the columns of texts, those inside of lists and objects too."""
+    leaves = [schema.column(number) for number in range(len(schema))]
+    return [leaf.path for leaf in leaves if leaf.logical_type.type == "STRING"]
+
+
+def _unpacked_bytes(column: Any) -> int:
+    """Bytes of an Arrow array once its dictionary is written out."""
+    if hasattr(column, "dictionary"):
+        compute = require("pyarrow.compute", extra="evaluate")
+        lengths = compute.take(compute.binary_length(column.dictionary), column.indices)
+        return int(compute.sum(lengths).as_py() or 0)
+    if hasattr(column, "flatten"):  # a list's values, an object's fields
+        parts = column.flatten()
+        return sum(map(_unpacked_bytes, parts if isinstance(parts, list) else [parts]))
+    return int(column.nbytes)
 
 
 def _read_xlsx(name: str, data: bytes, _encoding: str | None) -> Table:
@@ -227,7 +248,9 @@ def _read_xlsx(name: str, data: bytes, _encoding: str | None) -> Table:
     openpyxl = require("openpyxl", extra="evaluate")
     try:
         check_unpacked(data, name)  # what unpacks to more is refused before openpyxl opens it
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles and other parts that openpyxl does not read
+            book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
         try:
             for sheet in book.worksheets:
                 if (table := _sheet_table(name, sheet)).rows:
@@ -237,7 +260,9 @@ def _read_xlsx(name: str, data: bytes, _encoding: str | None) -> Table:
                     return Table(name, table.columns, table.rows, table.places, "row", note)
         finally:
             book.close()
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, SyntaxError) as error:  # ParseError is a SyntaxError
+    except UmekomiError:
+        raise
+    except Exception as error:  # openpyxl has none of its own for a broken file: KeyError, ParseError, TypeError …
         raise InvalidInput(f"{name}: cannot be read as XLSX: {error}") from None
     return Table(name, (), (), ())
 
@@ -257,8 +282,10 @@ def _sheet_table(name: str, sheet: Any) -> Table:
 
 
 def _spreadsheet_cell(cell: Any) -> Any:
-    """A cell as JSON knows it: a spreadsheet makes numbers and dates of texts on its own."""
-    return cell if cell is None or isinstance(cell, str | bool | int | float) else str(cell)
+    """A cell as text, since a spreadsheet makes numbers and dates of texts on its own; 2.0 is shown as 2."""
+    if cell is None or isinstance(cell, str | bool):
+        return cell
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
 _READERS: dict[str, Callable[[str, bytes, str | None], Table]] = {

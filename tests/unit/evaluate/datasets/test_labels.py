@@ -264,10 +264,14 @@ def test_a_line_separator_inside_of_a_text_ends_no_line(tmp_path: Path) -> None:
 def test_numbers_in_a_spreadsheet_are_what_they_look_like(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     assert book.active is not None
-    for line in (["label", "text"], [1, "a"], [1, "b"], [], [2, "c"], [2.0, "d"]):
+    for line in (["label", "text"], [1, "a"], [1, 2024], [], [2, 1.5], [2.0, 3.0]):
         book.active.append(line)
     book.create_sheet("more").append(["x"])
     book.save(tmp_path / "a.xlsx")
     task = labels(tmp_path / "a.xlsx")
-    assert (task.texts, task.labels, task.ids) == (tuple("abcd"), ("1", "1", "2", "2"), ("2", "3", "5", "6"))
+    assert (task.texts, task.labels, task.ids) == (
+        ("a", "2024", "1.5", "3"),
+        ("1", "1", "2", "2"),
+        ("2", "3", "5", "6"),
+    )
     assert task.origin.preparation == ("sheet 'Sheet' of 2",)

@@ -198,3 +198,17 @@ def test_a_corpus_without_columns_that_are_known_says_which_are_there(tmp_path: 
         InvalidInput, match=r"queries\.jsonl: no column 'text' or 'query'; there are '_id', 'words'"
     ):
         retrieval(folder)
+
+
+def test_ids_are_those_of_the_file_where_they_tell_queries_apart(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"id": n // 2, "query": f"q{n}", "positive": f"p{n}", "neg": ["p1", "n0"], "chunk_id": f"c{n}"}
+        for n in range(4)
+    ]
+    lines(tmp_path / "a.jsonl", rows)
+    task = retrieval(tmp_path / "a.jsonl")
+    assert task.query_ids == ("1", "2", "3", "4")
+    assert task.origin.preparation == ("queries counted: their ids repeat",)
+    assert dict(zip(task.corpus, task.corpus_ids, strict=True)) == {
+        "p0": "c0", "p1": "c1", "p2": "c2", "p3": "c3", "n0": "document 2",
+    }  # fmt: skip

@@ -117,3 +117,34 @@ def test_a_spreadsheet_with_entities_does_not_grow(tmp_path: Path) -> None:
     members["xl/worksheets/sheet1.xml"] = sheet.encode()
     with pytest.raises(InvalidInput):
         open_task(str(write_zip(tmp_path / "a.xlsx", members)))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_parquet_file_of_one_long_text_in_every_row_is_stopped_before_it_is_written_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nested: bool
+) -> None:
+    monkeypatch.setattr("umekomi.evaluate.datasets.tables.MAX_BYTES", 50_000_000)
+    value: object = [{"text": "x" * 100_000}] if nested else "x" * 100_000
+    pyarrow.parquet.write_table(
+        pyarrow.table({"query": ["a"] * 1000, "positive": [value] * 1000}), tmp_path / "a.parquet"
+    )
+    assert (tmp_path / "a.parquet").stat().st_size < 1_000_000
+    with pytest.raises(InvalidInput, match="over 50000000 bytes or"):
+        open_task(str(tmp_path / "a.parquet"))
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "\0", "a\0b#c", "/proc/1/root/x"])
+def test_a_name_that_the_system_refuses_is_one_clear_error(name: str) -> None:
+    with pytest.raises(InvalidInput, match=r"does not exist|cannot be read"):
+        open_task(name)
+
+
+def test_what_describes_a_file_is_no_table_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(TABLE)
+    (tmp_path / "a.csv.json").write_text('{"umekomi_dataset": 1, "licence": "MIT", "preparation": ["cut"]}')
+    assert len(open_task(str(tmp_path))) == 6
+    origin = open_task(str(tmp_path / "a.csv")).origin
+    assert (origin.licence, origin.preparation) == ("MIT", ("cut",))
+    for content in ("[", "[1]", '{"umekomi_dataset": 2, "licence": "MIT"}', '{"licence": "MIT"}'):
+        (tmp_path / "a.csv.json").write_text(content)
+        assert open_task(str(tmp_path / "a.csv")).origin.licence == ""
