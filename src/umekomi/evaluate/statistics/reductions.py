@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,9 +16,18 @@ def value(outcome: Outcome) -> float:
     """The outcome's value over all items. Raises `InvalidInput` for no items and for items that are not finite."""
     check_outcome(outcome)
     if outcome.reduction == "mean":
-        return float(outcome.items.mean())
+        return _mean(outcome.items)
     everything = np.ones((1, len(outcome.items)))
     return float(reduce_weighted(outcome, everything, Units(len(outcome.items)))[0])
+
+
+def _mean(items: Numbers) -> float:
+    """Rounded once: thirds have no exact float, so that a plain mean of them may be off by its last digit."""
+    total = math.fsum(items)
+    sixtieths = round(total * 60)
+    if abs(total * 60 - sixtieths) < 1e-6:
+        return sixtieths / (60 * len(items))
+    return total / len(items)
 
 
 def check_outcome(outcome: Outcome) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from umekomi.evaluate.metrics.repeats import NEAR_JACCARD, find_repeats
 
-WORDS = ("猫 ").split()
+WORDS = ["猫"]
 
 
 def article(seed: int, words: int = 120) -> str:
