@@ -133,7 +133,7 @@ def test_a_parquet_file_of_one_long_text_in_every_row_is_stopped_before_it_is_wr
         open_task(str(tmp_path / "a.parquet"))
 
 
-@pytest.mark.parametrize("name", ["x" * 5000, "\0", "a\0b#c", "/proc/1/root/x"])
+@pytest.mark.parametrize("name", ["x" * 5000, "\0", "a\0b#c", "/dev/null/x"])
 def test_a_name_that_the_system_refuses_is_one_clear_error(name: str) -> None:
     with pytest.raises(InvalidInput, match=r"does not exist|cannot be read"):
         open_task(name)
