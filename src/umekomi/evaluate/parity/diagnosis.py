@@ -22,7 +22,7 @@ _ENOUGH_COSINE = 0.9
 """Mean cosine of short texts from which long ones are worth an experiment of their own."""
 
 _SAME_CUT = 0.05
-"""Two servers cut at the same place if their places differ by less of the text than this."""
+"""Two servers cut at the same place if their places differ by at most this share: a prompt takes up some room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def _long_texts_between(first: Side, second: Side, probes: Probes, notes: list[s
     if len(ignoring) == 1:
         return [Cause("truncation", ignoring[0], f"{ignoring[0]} cuts the start of long texts", "certain")]
     places = [cut.characters for cut in cuts]
-    if abs(places[0] - places[1]) <= _SAME_CUT * len(long):
+    if abs(places[0] - places[1]) <= _SAME_CUT * max(places):
         return []
     shorter = int(places[1] <= places[0])
     names = (first.name, second.name)
