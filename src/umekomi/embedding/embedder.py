@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from itertools import islice
 from types import TracebackType
-from typing import Self, get_args
+from typing import Any, Self, get_args
 
 import numpy as np
 
@@ -41,6 +41,7 @@ def open_embedder(
     threads: int | None = None,
     prompts: Mapping[str, str] | None = None,
     engine: str = "auto",
+    options: Mapping[str, Any] | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Embedder:
     """An open model, fetched first where it is not on this machine yet. Close it, or use it in ``with``.
@@ -49,10 +50,13 @@ def open_embedder(
     precision  ``fp32``, or ``int8`` for about three times the speed at a cosine of 0.999 to fp32
     threads    threads for inference; all cores by default
     prompts    prompts that replace the model's own, by role
+    engine     name of an engine; ``auto`` chooses by the model's files
+    options    the engine's own, as in umekomi.yaml: ``device``, ``dtype`` … of torch, ``ctx_size`` … of llama.cpp
     notify     called with one line where a user must know something (a substitution, a quantised model);
                logged as a warning by default
 
-    Raises `UnknownModel`, `SourceUnavailable`, `UnsupportedModel`, `BrokenModel`, `StoreError`.
+    Raises `UnknownModel`, `SourceUnavailable`, `UnsupportedModel`, `BrokenModel`, `StoreError`, `MissingExtra`, and
+    `ConfigError` for an engine or options that do not fit.
     """
     if precision not in get_args(Precision):
         raise InvalidInput(
@@ -61,7 +65,9 @@ def open_embedder(
     bundle = (
         hashing_bundle(name) if name.startswith(HASHING_PREFIX) else open_model(name, notify=notify or _log.warning)
     )
-    encoder = open_encoder(bundle, engine=engine, precision=precision, threads=threads, prompts=prompts)
+    encoder = open_encoder(
+        bundle, engine=engine, precision=precision, threads=threads, prompts=prompts, options=options
+    )
     return Embedder(encoder)
 
 

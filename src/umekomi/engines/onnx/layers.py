@@ -44,13 +44,15 @@ def write_encoder(
     types    int32 ``(tokens,)``: the type of each token; all of type 0 where it is None
     """
     batch = Batch(writer.graph, ids=ids, lengths=lengths)
-    state = _embeddings(writer, blueprint, batch, ids, types)
+    state = _embeddings(writer, blueprint, batch, ids=ids, types=types)
     for layer in blueprint.layers:
         state = _layer(writer, layer, batch, state, pre_norm=blueprint.pre_norm)
     return state if blueprint.final_norm is None else _norm(writer, blueprint.final_norm, state)
 
 
-def _embeddings(writer: Writer, blueprint: Blueprint, batch: Batch, ids: Value, types: Value | None) -> Value:
+def _embeddings(
+    writer: Writer, blueprint: Blueprint, batch: Batch, *, ids: Value, types: Value | None
+) -> Value:
     """Words plus positions plus token types, normalised.
 
     Positions and type 0 are one table, added up beforehand; of another type, the difference is added.
