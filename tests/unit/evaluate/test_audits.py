@@ -154,4 +154,4 @@ def test_prompts_that_a_folder_ships_count(tmp_path: Path) -> None:
         '{"prompts": {"query": "検索: "}}', encoding="utf-8"
     )
     [record] = audit_settings(Settings(models=(ModelSettings(name="x", source=str(tmp_path)),)))
-    assert "find: " in record.finding
+    assert "検索: " in record.finding
