@@ -15,6 +15,8 @@ import pytest
 from kit.server import MODEL, LocalServer, reference_vectors, serve_process, serving, wait_until
 from kit.upstream import Asked, chat, talk, upstream, vectors
 from umekomi.config import ModelSettings, RemoteSettings, RequestLogSettings
+from umekomi.engines.base import handed_on
+from umekomi.engines.remote import RemoteModel, open_remote
 from umekomi.serve.access.keys import KeyStore
 from umekomi.serve.access.usage import read_usage
 from umekomi.serve.wire.schema import ModelList
@@ -266,6 +268,20 @@ def test_it_takes_no_memory_and_makes_no_room(tmp_path: Path) -> None:
             assert {entry["state"] for entry in entries} == {"loaded"}
             assert 'umekomi_model_resident{model="far"}' not in httpx.get(f"{front.url}/metrics").text
             assert back.connections == 1
+
+
+def test_the_headers_of_a_trace_go_along() -> None:
+    sent = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+
+    async def ask(model: RemoteModel) -> None:
+        handed_on.set(sent)
+        await model.generate("chat", {"messages": HELLO})
+        model.close()
+        await asyncio.sleep(0.01)
+
+    with upstream(lambda asked: asked.json(chat())) as back:
+        asyncio.run(ask(open_remote(ModelSettings(name="far", remote=back.remote()))))
+        assert back.asked[0].headers["traceparent"] == sent["traceparent"]
 
 
 def waiting_in(front: LocalServer) -> float:

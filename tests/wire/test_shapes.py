@@ -101,7 +101,7 @@ def test_answers_are_as_described(server: LocalServer) -> None:
     ErrorEnvelope.model_validate_json(server.post({}).content, strict=True)
     document = server.get("/openapi.json").json()
     answers = document["paths"]["/v1/embeddings"]["post"]["responses"]
-    assert answers.keys() == {"200", "400", "401", "404", "408", "413", "415", "429", "500", "503"}
+    assert answers.keys() == {"200", "400", "401", "404", "408", "413", "415", "429", "500", "502", "503", "504"}
     assert answers["200"]["headers"].keys() <= server.post(ask).headers.keys()
     error = resolve(document, answers["400"]["content"]["application/json"]["schema"])
     assert error["properties"].keys() == {"error"}

@@ -6,7 +6,9 @@ No redirect, proxy, cookie or decompression. Time limits are the caller's; sizes
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +23,9 @@ HIGH_WATER_BYTES = 262_144
 
 MAX_INTERIM = 16
 """Answers with a status of 1xx before the real one."""
+
+_RESOLVERS = ThreadPoolExecutor(2, thread_name_prefix="umekomi-resolve")
+"""Threads of their own for looking up names: a broken name server must not hold up those that tokenise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +171,24 @@ class Connection(asyncio.Protocol):
 async def open_connection(address: Address) -> Connection:
     """Raises `Failure` where there is none to be had; the time is the caller's to limit."""
     loop = asyncio.get_running_loop()
+    problem = "no address"
     try:
-        _, connection = await loop.create_connection(
-            Connection,
-            address.host,
-            address.port,
-            ssl=address.tls,
-            server_hostname=address.host if address.tls else None,
-            happy_eyeballs_delay=0.25,
-        )
+        found = await loop.run_in_executor(_RESOLVERS, _resolve, address)
     except (OSError, UnicodeError) as error:
         raise Failure("unreachable", "could not be reached", str(error)) from None
-    return connection
+    for host, port in found:
+        try:
+            _, connection = await loop.create_connection(
+                Connection, host, port, ssl=address.tls, server_hostname=address.host if address.tls else None
+            )
+        except OSError as error:
+            problem = str(error)
+        else:
+            return connection
+    raise Failure("unreachable", "could not be reached", problem)
+
+
+def _resolve(address: Address) -> list[tuple[str, int]]:
+    """The addresses that the host's name stands for, in the system's order."""
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys((str(place[0]), int(place[1])) for *_, place in found))

@@ -29,6 +29,9 @@ wrong        an answer that is not valid
 _PASSING: frozenset[Outcome] = frozenset({"unreachable", "busy", "failing", "cut"})
 _MAX_EXCERPT = 300
 
+LONGEST_RETRY_S = 3600.0
+"""A server that asks for a longer wait than an hour is taken to have asked for an hour."""
+
 
 class WrongAnswer(Exception):
     """An upstream's answer that must not be passed on.
@@ -109,11 +112,12 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
             seconds = float(headers[name]) / unit
         except (KeyError, ValueError):
             continue
-        return seconds if math.isfinite(seconds) and seconds >= 0 else None
+        return min(seconds, LONGEST_RETRY_S) if math.isfinite(seconds) and seconds >= 0 else None
     try:
-        return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
+        wait_s = parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time()
     except (KeyError, ValueError, TypeError, OverflowError):
         return None
+    return min(max(0.0, wait_s), LONGEST_RETRY_S)
 
 
 def words_of(content: bytes, *, secret: str | None = None) -> str:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from umekomi import __version__
 from umekomi.embedding.plan import Priority
+from umekomi.serve.fallbacks import MODEL_HEADER
 from umekomi.serve.priority import HEADER
 from umekomi.serve.wire import generation_schema as generation
 from umekomi.serve.wire import schema
@@ -45,11 +46,14 @@ _FAILURES = {
     415: "The body is compressed.",
     429: "Too much is waiting; see Retry-After.",
     500: "The server failed; its log tells why.",
+    502: "The server that runs the model failed, or sent no valid answer.",
     503: "The model could not be loaded, or the server is starting or stopping; see Retry-After.",
+    504: "The server that runs the model did not answer in time.",
 }
 
 _REQUEST_ID = ("x-request-id", "string", "The client's own id where it sent one, else a new one.")
 _PROCESSING = ("openai-processing-ms", "integer", "Time spent on the request.")
+_MODEL = (MODEL_HEADER, "string", "The model that answered: a fallback's where the one asked for failed.")
 _EMBEDDING_HEADERS = (
     ("x-umekomi-fingerprint", "string", "Which vectors these are comparable with."),
     ("x-umekomi-truncated", "integer", "How many inputs were cut to fit the model's context."),
@@ -62,7 +66,9 @@ _PRIORITY = {
     "description": "Whether somebody waits for the answer; by the request's size where it is absent.",
     "schema": {"type": "string", "enum": get_args(Priority)},
 }
-_RERANK_HEADERS = (("x-umekomi-rerank-method", "string", "cross-encoder or bi-encoder, as in the answer."),)
+_RERANK_HEADERS = (
+    ("x-umekomi-rerank-method", "string", "cross-encoder, bi-encoder or unknown, as in the answer."),
+)
 
 
 async def openapi(request: Request) -> Response:
@@ -123,7 +129,7 @@ def _paths(refs: Mapping[type[BaseModel], Mapping[str, Any]]) -> dict[str, Any]:
                 "summary": summary,
                 "parameters": parameters,
                 "requestBody": {"required": True, "content": as_json(body)},
-                "responses": answers(ok, *_FAILURES, headers=headers),
+                "responses": answers(ok, *_FAILURES, headers=(_MODEL, *headers)),
             }
         }
 

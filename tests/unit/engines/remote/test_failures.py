@@ -26,6 +26,7 @@ from umekomi.errors import ConfigError, InputTooLong, InvalidInput, UnsupportedC
         ({"retry-after": "0.5"}, 0.5),
         ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
         ({"retry-after-ms": "soon", "retry-after": "9"}, 9),
+        ({"retry-after": "1e18"}, 3600),
         ({"retry-after": "-1"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
