@@ -91,7 +91,7 @@ def _no_single_table(files: Files, names: list[str], part: str | None) -> Invali
     if names:
         some = ", ".join(names[:5]) + ("…" if len(names) > 5 else "")
         return InvalidInput(f"{files.name}: holds {len(names)} tables: {some}; name one: {files.name}#{names[0]}")
-    there = ", ".join(list(files.names())[:5]) or "nothing"
+    there = ", ".join(list(files.names())[:5]) or "no file within three folders"
     wanted = f"no '{part}'" if part is not None else "no .csv, .tsv, .jsonl, .json, .parquet or .xlsx file"
     return InvalidInput(f"{files.name}: {wanted} in it; there is {there}", param="source")
 
