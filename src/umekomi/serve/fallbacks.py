@@ -19,7 +19,7 @@ from umekomi.errors import (
     UpstreamError,
 )
 from umekomi.serve.access.keys import Key
-from umekomi.serve.recording import Record, record_of
+from umekomi.serve.recording import record_of
 from umekomi.serve.residency import Resident
 from umekomi.serve.service import Service, service_of
 
@@ -43,21 +43,19 @@ async def first_answer(request: Request, resident: Resident, ask: Ask) -> Respon
     A fallback that cannot do what is asked counts as failed. Where all of them fail, raises what the first raised:
     it is the one that the client knows.
     """
-    service, record = service_of(request), record_of(request)
-    record.facts.update(model=resident.settings.name)
+    record_of(request).facts.update(model=resident.settings.name)
     try:
         response = await ask(resident)
     except _FAILURES as failure:
         if isinstance(failure, RateLimited) or not resident.settings.fallbacks:
             raise
-        return await _fall_back(service, record, resident, ask, failure)
+        return await _fall_back(request, resident, ask, failure)
     response.headers[MODEL_HEADER] = _header_value(resident.settings.name)
     return response
 
 
-async def _fall_back(
-    service: Service, record: Record, resident: Resident, ask: Ask, failure: UmekomiError
-) -> Response:
+async def _fall_back(request: Request, resident: Resident, ask: Ask, failure: UmekomiError) -> Response:
+    service, record = service_of(request), record_of(request)
     asked, failed, why = resident.settings.name, resident.settings.name, failure
     for fallback in _fallbacks(service, resident, record.key):
         name = fallback.settings.name

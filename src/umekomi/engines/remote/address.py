@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import quote, urlsplit
 
-from umekomi import __version__
 from umekomi.errors import ConfigError
 
 
@@ -36,7 +35,7 @@ class Address:
         tls = _tls() if parts.scheme == "https" else None
         headers = [
             (b"host", _host(parts.hostname, parts.port)),
-            (b"user-agent", f"umekomi/{__version__}".encode()),
+            (b"user-agent", b"umekomi"),
             (b"accept-encoding", b"identity"),  # a small body could become any amount of memory
             (b"content-type", b"application/json"),
         ]
