@@ -67,7 +67,7 @@ function verdict(node, state) {
     el("p", { class: "lead" },
       t("verdict.lead", { metric: state.metric, dataset: state.dataset, n: count(scores[0].items) }),
       explanation ? ` ${explanation}` : ""),
-    chart, rankingTable(scores, ranks), comparisons(state));
+    chart, rankingTable(scores, ranks), notices(scores), comparisons(state));
   rankingChart(chart, scores);
   return true;
 }
@@ -109,6 +109,12 @@ function rankingTable(scores, ranks) {
   return table(t("ranking"), columns, rows);
 }
 
+// What must be known of a model's weights stands by its score, not only where its fingerprint does.
+function notices(scores) {
+  const told = results.models.filter((model) => model.notice && scores.some((score) => score.model === model.name));
+  return told.length ? el("div", {}, ...told.map((model) => el("p", { class: "muted" }, modelCell(model.name), `: ${model.notice}`))) : null;
+}
+
 function comparisons(state) {
   const found = ofMetric(results.comparisons, state);
   if (!found.length) return null;
@@ -118,7 +124,7 @@ function comparisons(state) {
       el("span", { class: `badge ${kind}` }, t(record.verdict === "tied" ? "badge.tied" : "badge.apart")),
       el("span", {}, comparisonSentence(record)),
       el("span", { class: "muted" }, t("compare.figures", {
-        delta: signed(record.delta), low: fixed(record.ci95[0]), high: fixed(record.ci95[1]), p: fixed(record.p_adjusted),
+        delta: signed(record.delta), low: fixed(record.ci95[0]), high: fixed(record.ci95[1]), p: record.p_adjusted < 0.001 ? "< 0.001" : `= ${fixed(record.p_adjusted)}`,
       })));
   });
   return el("div", {}, el("h3", {}, t("comparisons")), el("p", { class: "muted" }, t("comparisons.lead")),
@@ -151,6 +157,7 @@ function scores(node, state) {
 
 const COSTS = {
   tokens_per_s: { key: "speed", read: (model) => model.cost.tokens_per_s, better: "more", format: count },
+  texts_per_s: { key: "texts", read: (model) => model.cost.texts_per_s, better: "more", format: count },
   latency_ms: { key: "latency", read: (model) => model.cost.latency_ms, better: "less", format: (v) => `${fixed(v, 1)} ms` },
   peak_memory_bytes: { key: "memory", read: (model) => model.cost.peak_memory_bytes, better: "less", format: size },
   bytes_per_vector: { key: "vector", read: (model) => model.cost.bytes_per_vector, better: "less", format: size },
@@ -176,13 +183,13 @@ function cost(node, state) {
 }
 
 const COST_COLUMNS = [
-  ["model"], ["speed", true], ["latency", true], ["memory", true], ["gpu", true], ["vector", true], ["warmup", true], ["device"], ["batch"],
+  ["model"], ["speed", true], ["texts", true], ["latency", true], ["memory", true], ["gpu", true], ["vector", true], ["warmup", true], ["device"], ["batch"],
 ];
 
 function costRow(model) {
   const spent = model.cost;
   return [
-    modelCell(model.name), count(spent.tokens_per_s), known(spent.latency_ms) ? `${fixed(spent.latency_ms, 1)} ms` : "–",
+    modelCell(model.name), count(spent.tokens_per_s), count(spent.texts_per_s), known(spent.latency_ms) ? `${fixed(spent.latency_ms, 1)} ms` : "–",
     size(spent.peak_memory_bytes), size(spent.gpu_memory_bytes), size(spent.bytes_per_vector),
     known(spent.warm_up_s) ? `${fixed(spent.warm_up_s, 1)} s` : "–", spent.device,
     [spent.batch, spent.note].filter(Boolean).join("; "),
@@ -206,6 +213,13 @@ function costChart(node, missing, byModel, state) {
   missing.textContent = absent.length ? t("cost.missing", { models: absent.map((model) => model.name).join(", ") }) : "";
   const most = Math.max(...results.models.map((model) => model.cost.peak_memory_bytes || 0));
   const front = frontier(candidates, axis.better);
+  const logs = candidates.map((each) => Math.log10(each.x));
+  // The line leaves a dot to its right, so names stand to its left and need room there.
+  const margin = 0.15 + 0.1 * (Math.max(...logs) - Math.min(...logs));
+  const name = Math.min(0.4, (8 * Math.max(0, ...candidates.map((each) => each.model.name.length)) + 40) / (node.clientWidth || 900));
+  const spread = Math.max(...logs) - Math.min(...logs) + 2 * margin;
+  const ends = [Math.min(...logs) - margin - (spread * name) / (1 - name), Math.max(...logs) + margin];
+  const ticks = roundNumbers(...ends.map((end) => 10 ** end));
   const traces = [{
     type: "scatter", mode: "lines", x: front.map((each) => each.x), y: front.map((each) => each.y), hoverinfo: "skip",
     line: { color: css("--soft"), width: 1.5, dash: "dot", shape: axis.better === "more" ? "vh" : "hv" },
@@ -213,12 +227,13 @@ function costChart(node, missing, byModel, state) {
   for (const { model, x, y, score } of candidates) {
     const memory = model.cost.peak_memory_bytes;
     traces.push({
-      type: "scatter", mode: "markers+text", x: [x], y: [y], text: [plain(model.name)], textposition: "top center",
+      type: "scatter", mode: "markers+text", x: [x], y: [y], text: [`  ${plain(model.name)}  `],
+      textposition: "middle left",
       hovertext: plain(`${model.name}: ${fixed(y)} ${range(score.ci95)}, ${axis.format(x)}, ${size(memory)}`), hoverinfo: "text",
       cliponaxis: false,
       marker: {
         size: most && memory ? 14 + 30 * Math.sqrt(memory / most) : 16, color: modelColour(model.name),
-        symbol: modelSymbol(model.name), opacity: 0.75, line: { width: 1.5, color: css("--card") },
+        symbol: modelSymbol(model.name) + (memory ? "" : "-open"), opacity: 0.75, line: { width: memory ? 1.5 : 2.5, color: memory ? css("--card") : modelColour(model.name) },
       },
       error_y: {
         type: "data", symmetric: false, thickness: 1.5, width: 5, color: css("--ink"),
@@ -226,10 +241,6 @@ function costChart(node, missing, byModel, state) {
       },
     });
   }
-  const logs = candidates.map((each) => Math.log10(each.x));
-  const margin = 0.25 + 0.12 * (Math.max(...logs) - Math.min(...logs));
-  const ends = [Math.min(...logs) - margin, Math.max(...logs) + margin];
-  const ticks = roundNumbers(...ends.map((end) => 10 ** end));
   draw(node, traces, {
     margin: { l: 16, r: 40, t: 34, b: 50 },
     xaxis: {
@@ -272,13 +283,18 @@ function curves(node, state) {
   return true;
 }
 
+// Variants stand side by side, the smallest first: two of one size would fall on one place of an axis of sizes.
 function curveChart(node, some) {
+  const order = [...some].sort((a, b) => a.bytes_per_vector - b.bytes_per_vector || a.variant.length - b.variant.length);
+  const places = [...new Map(order.map((point) => [point.variant, point])).values()];
+  const placeOf = (point) => places.findIndex((place) => place.variant === point.variant);
+  const oneSize = (place) => some.every((point) => point.variant !== place.variant || point.bytes_per_vector === place.bytes_per_vector);
   const traces = [...new Set(some.map((point) => point.model))].map((model) => {
-    const line = some.filter((point) => point.model === model).sort((a, b) => a.bytes_per_vector - b.bytes_per_vector);
+    const line = some.filter((point) => point.model === model).sort((a, b) => placeOf(a) - placeOf(b));
     const bounded = line.every((point) => point.ci95);
     return {
-      type: "scatter", mode: "lines+markers", x: line.map((point) => point.bytes_per_vector), y: line.map((point) => point.value),
-      hovertext: line.map((point) => plain(`${model} · ${point.variant}: ${fixed(point.value)} ${range(point.ci95)}`)), hoverinfo: "text",
+      type: "scatter", mode: "lines+markers", x: line.map(placeOf), y: line.map((point) => point.value),
+      hovertext: line.map((point) => plain(`${model} · ${point.variant}, ${size(point.bytes_per_vector)}: ${fixed(point.value)} ${range(point.ci95)}`)), hoverinfo: "text",
       line: { color: modelColour(model), width: 2 },
       marker: { size: 8, color: modelColour(model), symbol: modelSymbol(model) },
       error_y: bounded ? {
@@ -287,17 +303,11 @@ function curveChart(node, some) {
       } : undefined,
     };
   });
-  const sizes = [...new Set(some.map((point) => point.bytes_per_vector))].sort((a, b) => a - b);
-  const names = (bytes) => {
-    const variants = [...new Set(some.filter((point) => point.bytes_per_vector === bytes).map((point) => point.variant))];
-    return variants.length === 1 ? `${variants[0]}<br>${size(bytes)}` : size(bytes);
-  };
-  const few = sizes.length <= 8;
   draw(node, traces, {
     margin: { l: 16, r: 24, t: 12, b: 60 },
     xaxis: {
-      type: "log", title: { text: t("vector") },
-      ...(few ? { tickvals: sizes, ticktext: sizes.map((bytes) => names(bytes).split("<br>").map(plain).join("<br>")) } : {}),
+      tickvals: places.map((_, at) => at), range: [-0.3, places.length - 0.7], showgrid: false, zeroline: false,
+      ticktext: places.map((place) => plain(place.variant) + (oneSize(place) ? `<br>${size(place.bytes_per_vector)}` : "")),
     },
     yaxis: { tickformat: ".3~f", title: { text: plain(some[0].metric) } },
   });
@@ -341,7 +351,12 @@ function audits(node) {
   return true;
 }
 
-const written = (value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : String(value));
+function written(value) {
+  if (Array.isArray(value)) return value.map(written).join(", ");
+  if (value === null || typeof value !== "object") return String(value);
+  return Object.entries(value).map(([name, each]) => `${name} ${written(each)}`).join(", ");
+}
+
 const facts = (pairs) => el("dl", { class: "facts" },
   ...pairs.filter(([, value]) => value !== "" && value !== null && value !== undefined)
     .flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value instanceof Node ? value : written(value))]));
