@@ -139,8 +139,10 @@ def _open_safetensors(
                 raise UnsupportedModel(f"{error}; the engine 'torch' may run it: {_TORCH}") from None
             if arguments.get("precision") == "int8":
                 raise
+            opened = _find(table, bundle, "torch", None)(bundle, **arguments)
             _log.warning("%s: runs in torch, since ONNX cannot: %s", card.name, error)
-    elif not is_installed("torch"):
+            return opened
+    if not is_installed("torch"):
         raise MissingExtra(
             f"{card.name}: a model of this kind ({card.architecture}) needs the engine 'torch', which is not "
             f"installed: {_TORCH}"

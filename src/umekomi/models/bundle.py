@@ -117,7 +117,7 @@ def open_bundle(
         weights_digest=_weights_digest(
             config, [*weights.content, *(folder / layer.path / SINGLE for layer in layout.dense)], digests
         ),
-        tokenizer_digest=_tokenizer_digest(folder, settings, digests),
+        tokenizer_digest=_tokenizer_digest(folder, config, settings, digests),
         dense=layout.dense,
         in_pieces=layout.in_pieces,
         prompts=MappingProxyType({} if ranks else {**_known_prompts(origin), **read_prompts(folder)}),
@@ -228,15 +228,23 @@ def _weights_digest(config: Mapping[str, Any], files: Sequence[Path], digests: D
     return combine([json.dumps(computed, sort_keys=True), *(digests.sha256(path) for path in files)])
 
 
-def _tokenizer_digest(folder: Path, settings: Mapping[str, Any], digests: DigestCache) -> str:
+def _tokenizer_digest(
+    folder: Path, config: Mapping[str, Any], settings: Mapping[str, Any], digests: DigestCache
+) -> str:
     vocabularies = [name for name in TOKENIZER_FILES if (folder / name).is_file()]
     if not vocabularies:
         raise BrokenModel(f"{folder}: no tokenizer; looked for {', '.join(TOKENIZER_FILES[:5])}")
-    if vocabularies[0] == "tokenizer.json":
+    if vocabularies[0] == "tokenizer.json" and not _splits_with_mecab(folder, config):
         vocabularies = ["tokenizer.json"]  # complete in itself
     names = [*vocabularies, *(name for name in _TOKENIZER_SETTINGS if (folder / name).is_file())]
     lower = bool(settings.get("do_lower_case"))
     return combine([f"do_lower_case={lower}", *(f"{name}={digests.sha256(folder / name)}" for name in names)])
+
+
+def _splits_with_mecab(folder: Path, config: Mapping[str, Any]) -> bool:
+    """Whether its tokenizer is read from vocab.txt even where there is a tokenizer.json."""
+    settings = read_optional_object(folder / "tokenizer_config.json")
+    return "BertJapaneseTokenizer" in (settings.get("tokenizer_class"), config.get("tokenizer_class"))
 
 
 def _with_readme(card: ModelCard, folder: Path, origin: Origin) -> ModelCard:

@@ -399,3 +399,57 @@ def test_a_prompt_that_no_tokenizer_takes_is_refused(folder: Path, prompt: str) 
     path.write_text(json.dumps({"prompts": {"query": prompt}}), encoding="utf-8")
     with pytest.raises(BrokenModel, match=r"transformers\.json: the prompt 'query' holds NUL or half"):
         opened(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "class_name", "counts"),
+    [
+        ("tokenizer_config.json", "BertJapaneseTokenizer", True),
+        ("config.json", "BertJapaneseTokenizer", True),
+        ("tokenizer_config.json", "BertTokenizer", False),
+    ],
+)
+def test_the_vocabulary_that_is_read_decides_the_digest(
+    folder: Path, file: str, class_name: str, counts: bool
+) -> None:
+    """MeCab's words are looked up in vocab.txt, whatever tokenizer.json beside it says."""
+    edit_json(folder / file, tokenizer_class=class_name)
+    digests = []
+    for words in ("[PAD]\n[UNK]\n", "[PAD]\n[UNK]\na\n"):
+        (folder / "vocab.txt").write_text(words, encoding="utf-8")
+        digests.append(opened(folder).card.tokenizer_digest)
+    assert (digests[0] != digests[1]) is counts
+
+
+@pytest.mark.parametrize("saved_as", ["LlamaForCausalLM", "GPT2LMHeadModel"])
+def test_a_model_for_generating_text_pools_as_fastchat_does(folder: Path, saved_as: str) -> None:
+    (folder / "modules.json").unlink()
+    edit_json(folder / "config.json", model_type="llama", architectures=[saved_as])
+    said: list[str] = []
+    card = open_bundle(
+        folder, Origin(name="x", source="y"), digests=DigestCache(folder / "digests"), notify=said.append
+    ).card
+    assert (card.pooling, card.normalize, card.in_pieces, card.capabilities) == ("mean", True, True, ("embedding",))
+    assert card.notice is not None
+    assert said == [f"x: {card.notice}"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tokens"),
+    [
+        ({"max_position_embeddings": ..., "n_positions": 40, "n_embd": 8, "hidden_size": ...}, 40),
+        ({"max_position_embeddings": -1, "max_seq_len": 30}, 30),
+        ({"model_type": "t5", "max_position_embeddings": ..., "n_positions": 16}, 512),
+    ],
+)
+def test_sizes_under_other_names(folder: Path, sizes: dict[str, Any], tokens: int) -> None:
+    (folder / "sentence_bert_config.json").unlink()
+    edit_json(folder / "config.json", **sizes)
+    card = opened(folder).card
+    assert (card.dim, card.max_tokens) == (HIDDEN, tokens)
+
+
+def test_a_classifier_whose_states_are_pooled_is_refused(folder: Path) -> None:
+    edit_json(folder / "sentence_bert_config.json", transformer_task="sequence-classification")
+    with pytest.raises(UnsupportedModel, match="its transformer classifies"):
+        opened(folder)

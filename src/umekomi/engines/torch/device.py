@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Literal
 
 from umekomi.errors import ConfigError
 from umekomi.extras import require
 from umekomi.types import NumberFormat
+
+COMPUTING = threading.Lock()
+"""Held by whatever computes, in any model: torch spreads one computation over all cores by itself, and modules may
+keep tables that they grow. Held while a model is loaded in half precision, too: the library then sets the number
+format of new tensors for the whole process, and another model would compute with a wrong one."""
 
 
 def choose_device(name: str) -> Any:

@@ -6,11 +6,14 @@ check, fetches nothing, and finds no code or pickle to run.
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from umekomi.engines.torch.device import torch_dtype
+from umekomi.engines.torch.device import COMPUTING, torch_dtype
 from umekomi.errors import BrokenModel, EngineError, UnsupportedModel
 from umekomi.extras import require
 from umekomi.models.bundle import Bundle
@@ -30,9 +33,11 @@ _ENCODERS = {
 _NOT_TAKEN = frozenset({"auto_map", "transformers_weights", "attn_implementation", "experts_implementation"})
 """Keys of config.json that would name code or files; so may those that start with an underscore."""
 
-_COUNTS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_local_experts", "num_experts")
+_COUNT = re.compile(r".*(layers?|experts|blocks|depth)")
 _MOST = 1000
 """Each layer and expert is built as objects before a tensor is looked for."""
+
+_LOADING = threading.Lock()
 
 _POOLER = "pooler"
 """A part that some classes have, not every checkpoint, and that no token state depends on."""
@@ -53,7 +58,8 @@ def load_module(bundle: Bundle, *, task: Task, device: Any, number_format: Numbe
     with _quiet(), _named(bundle):
         tensors = _read_tensors(bundle)
         _check_size(bundle, model_class, config, tensors)
-        loaded, report = _load(model_class, config, tensors, torch_dtype(number_format))
+        with nullcontext() if number_format == "fp32" else COMPUTING:
+            loaded, report = _load(model_class, config, tensors, torch_dtype(number_format))
         _check_report(bundle, report, unused=_POOLER if task == "encode" else None)
         return loaded.eval().to(torch.device(device))
 
@@ -67,10 +73,7 @@ def _build_config(bundle: Bundle) -> Any:
         )
     if (bundle.folder / "adapter_config.json").exists():
         raise UnsupportedModel(f"{bundle.folder}: holds an adapter; merge it into the weights first")
-    for key in _COUNTS:
-        count = bundle.config.get(key, 1)
-        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= _MOST:
-            raise BrokenModel(f"{file}: {key} is {count!r}; expected a whole number up to {_MOST}")
+    _check_counts(bundle.config, file)
     config_class = _look_up(transformers.CONFIG_MAPPING, bundle.card.architecture)
     if config_class is None:
         raise UnsupportedModel(
@@ -82,6 +85,15 @@ def _build_config(bundle: Bundle) -> Any:
         config = config_class.from_dict({**values, "use_cache": False})
         config.use_cache = False  # a cache of the past would only take memory
     return config
+
+
+def _check_counts(values: Mapping[str, Any], file: Path) -> None:
+    """Of the model and of every part of it."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            _check_counts(value, file)
+        elif _COUNT.fullmatch(key) and isinstance(value, int) and value > _MOST:
+            raise BrokenModel(f"{file}: {key} is {value}; expected {_MOST} at most")
 
 
 def rows_of(module: Any) -> int:
@@ -186,17 +198,21 @@ def _named(bundle: Bundle) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's progress bars and reports: what matters of them becomes an error."""
+    """Without the library's progress bars and reports: what matters of them becomes an error.
+
+    One load at a time: these switches, and what the library changes while it builds a model, are the process's.
+    """
     logging = require("transformers.utils.logging", extra="train")
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
+    with _LOADING:
+        level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity(logging.CRITICAL)
+        logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            logging.set_verbosity(level)
+            if bars:
+                logging.enable_progress_bar()
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from umekomi.engines.base import Cancellation, Scores, admit_all
 from umekomi.engines.head import activate
 from umekomi.engines.pairs import Pair, PairCutter
+from umekomi.engines.torch.device import COMPUTING
 from umekomi.engines.torch.encoder import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, plan_groups
 from umekomi.errors import EngineError
 from umekomi.extras import require
@@ -42,7 +42,6 @@ class TorchReranker:
         self._device = device
         self._cutter = cutter
         self._activation: Activation = activation
-        self._lock = threading.Lock()
         self._takes = set(inspect.signature(module.forward).parameters)
         if getattr(module.config, "type_vocab_size", 0) < _TYPES:  # RoBERTa's kin, whose tokenizers tell none apart
             self._takes.discard("token_type_ids")
@@ -77,7 +76,7 @@ class TorchReranker:
         return Scores(tuple(float(score) for score in scores), tokens, sum(pair.truncated for pair in pairs))
 
     def close(self) -> None:
-        with self._lock:
+        with COMPUTING:
             self._module = None
             if self._device.type == "cuda":
                 require("torch", extra="train").cuda.empty_cache()
@@ -89,7 +88,7 @@ class TorchReranker:
             "token_type_ids": _grid([pair.types for pair in pairs], fill=0),
             "attention_mask": _grid([np.ones(pair.tokens, np.int32) for pair in pairs], fill=0),
         }
-        with self._lock, torch.inference_mode():
+        with COMPUTING, torch.inference_mode():
             if self._module is None:
                 raise EngineError("the model has been closed; open it again")
             inputs = {

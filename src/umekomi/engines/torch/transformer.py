@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from umekomi.engines.torch.device import COMPUTING
 from umekomi.errors import EngineError
 from umekomi.extras import require
 from umekomi.models.card import Pooling
@@ -16,12 +16,11 @@ from umekomi.types import TokenIds, Vectors
 
 
 class Transformer:
-    """May be used from several threads. One computes at a time, since some modules keep tables that they grow."""
+    """May be used from several threads, of which one computes at a time."""
 
     def __init__(self, module: Any, *, device: Any) -> None:
         self._module: Any | None = module
         self._device = device
-        self._lock = threading.Lock()
         self.pads = "attention_mask" in inspect.signature(module.forward).parameters
         """Whether texts of unequal length may run together. Where nothing hides padding, it would reach vectors."""
 
@@ -41,7 +40,7 @@ class Transformer:
         for row, ids in zip(grid, texts, strict=True):
             row[: len(ids)] = ids
         real = np.arange(grid.shape[1]) < lengths[:, None]
-        with self._lock, torch.inference_mode():
+        with COMPUTING, torch.inference_mode():
             try:
                 ids, mask = (torch.from_numpy(array).to(self._device) for array in (grid, real.astype(np.int64)))
                 masks = {"attention_mask": mask} if self.pads else {}
@@ -55,7 +54,7 @@ class Transformer:
 
     def close(self) -> None:
         """Give the weights back once no run uses them."""
-        with self._lock:
+        with COMPUTING:
             self._module = None
             if self._device.type == "cuda":
                 require("torch", extra="train").cuda.empty_cache()

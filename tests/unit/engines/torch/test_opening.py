@@ -177,7 +177,12 @@ DAMAGED: dict[str, tuple[Callable[[Path], None], type[UserError], str]] = {
     "a missing tensor": (drop_tensor, BrokenModel, r"lacks the tensor layers\.1\.mlp\.up_proj\.weight"),
     "a tensor of another shape": (widen_tensor, BrokenModel, r"norm\.weight has shape \[17\]"),
     "too many layers": (change_config(num_hidden_layers=10**9), BrokenModel, "num_hidden_layers is 1000000000"),
-    "no count": (change_config(num_hidden_layers="2"), BrokenModel, "num_hidden_layers is '2'"),
+    "a part with too many": (
+        change_config(text_config={"n_layers": 10**9}),
+        BrokenModel,
+        "n_layers is 1000000000",
+    ),
+    "no count": (change_config(num_hidden_layers="2"), BrokenModel, "num_hidden_layers|cannot be loaded"),
     "a huge word table": (
         change_config(vocab_size=10**12),
         BrokenModel,
