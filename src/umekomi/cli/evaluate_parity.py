@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,9 @@ from umekomi.cli.exit_codes import DIFFERS
 from umekomi.types import Role
 
 if TYPE_CHECKING:
+    from umekomi.evaluate.parity import Comparison
     from umekomi.evaluate.tasks import Task
+    from umekomi.models.card import ModelCard
 
 
 def parity(
@@ -64,9 +67,22 @@ def parity(
     ):
         own = ReferenceSide("reference", opened, Recipe(prompt=opened.card.prompt_for(role)))
         comparison = compare(own, EndpointSide("endpoint", served, role=role), wanted, advance=advance)
+        comparison = _with_prompt_warning(comparison, opened.card, name, role)
     parity_view.show(comparison, wanted, output=output, as_json=as_json)
     if not comparison.same:
         raise typer.Exit(DIFFERS)
+
+
+def _with_prompt_warning(comparison: Comparison, card: ModelCard, served: str, role: Role) -> Comparison:
+    """With a note where the alias embeds texts as they come although the model's card has prompts."""
+    from umekomi.evaluate.served_prompts import missing_prompts
+
+    prompts = {name: card.prompts[name] for name in ("query", "document") if card.prompts.get(name)}
+    prefixed = any(cause.kind == "prefix" for cause in comparison.causes)
+    if role != "raw" or not prompts or prefixed or comparison.verdict == "rebuild":
+        return comparison
+    warning = f"{served}: {missing_prompts(served, prompts).finding}"
+    return replace(comparison, notes=(*comparison.notes, warning))
 
 
 def _sample_texts(sample: int) -> list[str]:

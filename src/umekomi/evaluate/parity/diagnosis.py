@@ -158,8 +158,8 @@ def _long_texts_by_reference(
         return reference.longest_of([search.recipe.text(long[: cut.characters])], search.recipe)
 
     found = experiment.find_limit(search.recipe, own=own, longest=longest, measured=measured)
-    if longest <= min(own, 600) and not found.steps:
-        notes.append(f"truncation was tried with texts of at most {longest} tokens")
+    if longest < own and not found.steps:
+        notes.append(f"truncation was tried with texts of at most {longest} tokens; {name} takes {own}")
     return [cause_of_step(step, search.recipe, side=side.name, other=name, own_limit=own) for step in found.steps]
 
 

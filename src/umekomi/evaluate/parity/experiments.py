@@ -90,19 +90,21 @@ class Experiment:
         self._laboratory = laboratory
         self._texts = texts
         self._target = target
-        self._tried: dict[Recipe, Float64s] = {}
+        self._tried: dict[tuple[Recipe, tuple[str, ...]], Float64s] = {}
 
     def cosines(self, recipe: Recipe) -> Float64s:
-        if recipe not in self._tried:
-            self._tried[recipe] = cosines(self._laboratory.vectors(self._texts, recipe), self._target)
-        return self._tried[recipe]
+        """Each row's cosine under ``recipe``; what comes down to the same texts is computed once."""
+        key = replace(recipe, prompt="", cleaning=""), tuple(recipe.text(text) for text in self._texts)
+        if key not in self._tried:
+            self._tried[key] = cosines(self._laboratory.vectors(self._texts, recipe), self._target)
+        return self._tried[key]
 
     def find_recipe(self, start: Recipe) -> Search:
         """Changes of anything but long texts, found by descent from ``start``; those that turn out needless are
         taken back."""
-        search = self._descend(start, lambda recipe: list(self._singles(recipe)))
+        search = self._descend(start, self._singles)
         if not search.closed and not search.steps:
-            search = self._descend(start, lambda recipe: list(self._pairs(recipe)))
+            search = self._descend(start, self._pairs)
         return self._without_needless(start, search)
 
     def find_limit(self, start: Recipe, *, own: int, longest: int, measured: Callable[[], int | None]) -> Search:
@@ -129,7 +131,7 @@ class Experiment:
     def _descend(
         self,
         start: Recipe,
-        variants: Callable[[Recipe], Sequence[tuple[Change, Recipe]]],
+        variants: Callable[[Recipe], Iterable[tuple[Change, Recipe]]],
         *,
         most: int = _MOST_CHANGES,
         worth: float = _WORTH,
@@ -137,13 +139,23 @@ class Experiment:
         current = _Trial("prefix", start, self.cosines(start))
         steps: list[Step] = []
         while len(steps) < most and current.cosines.min() < KEEP_COSINE:
-            trials = [_Trial(change, recipe, self.cosines(recipe)) for change, recipe in variants(current.recipe)]
-            best = min(trials, key=lambda trial: trial.gap, default=current)
+            best = self._best(variants(current.recipe), current)
             if best.gap > worth * current.gap:
                 break
             steps.append(_step(best, current.cosines))
             current = best
         return Search(current.recipe, tuple(steps), current.cosines)
+
+    def _best(self, variants: Iterable[tuple[Change, Recipe]], current: _Trial) -> _Trial:
+        """The trial that leaves the least gap; the first that leaves none at all ends the search."""
+        best = current
+        for change, recipe in variants:
+            trial = _Trial(change, recipe, self.cosines(recipe))
+            if trial.gap < best.gap:
+                best = trial
+            if trial.cosines.min() >= _EXACT_COSINE:
+                break
+        return best
 
     def _singles(self, recipe: Recipe) -> Iterator[tuple[Change, Recipe]]:
         for prompt in self._laboratory.prompts:

@@ -82,6 +82,7 @@ COMMON_PROMPTS = (
     "task: search result | query: ",
     "title: none | text: ",
     "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: ",
+    "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:",
     "query:",
     "passage:",
     "Query: ",
@@ -89,7 +90,7 @@ COMMON_PROMPTS = (
     "document: ",
 )
 """Prompts in the model cards of E5, BGE, ruri, GLuCoSE, nomic-embed, EmbeddingGemma and Qwen3-Embedding, and near
-misses of them that are seen in client code."""
+misses of them."""
 
 FRAMES: tuple[Frame, ...] = ("whole", "no end", "no start", "none", "double start")
 
