@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,15 +81,13 @@ class MtebModel:
     def mteb_model_meta(self) -> Any:
         """mteb's description of the model; the revision is the fingerprint, so that results never mix."""
         card = self._embedder.card
-        name = card.name if card.name.count("/") == 1 else f"umekomi/{card.name.strip('/').replace('/', '_')}"
         facts = {
-            "name": f"{name}-{card.precision}" if card.precision != "fp32" else name,
+            "name": _mteb_name(card.name) + ("" if card.precision == "fp32" else f"-{card.precision}"),
             "revision": card.fingerprint,
             "max_tokens": card.max_tokens,
             "embed_dim": card.dim,
             "similarity_fn_name": "cosine",
             "use_instructions": bool(card.prompts),
-            "framework": ["ONNX"],
         }
         return require("mteb.models", extra="mteb").ModelMeta.create_empty(facts)
 
@@ -234,6 +233,13 @@ def _read_object(path: Path) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise InvalidInput(f"{path}: holds a {type(content).__name__}, not an object; take it out of the folder")
     return content
+
+
+def _mteb_name(name: str) -> str:
+    """``organization/model``, as mteb wants it: hub ids as they are, of a folder its last part."""
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return name
+    return "umekomi/" + re.sub(r"[^\w.-]+", "-", name.rstrip("/").rpartition("/")[2])
 
 
 def _iter_texts(inputs: Iterable[Mapping[str, Any]]) -> Iterator[str]:

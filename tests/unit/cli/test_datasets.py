@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from kit.file_server import serve_file
 from kit.livedoor_archive import livedoor_archive
+from umekomi.cli.datasets import livedoor
+from umekomi.errors import SourceUnavailable
 
 
 def _umekomi(*arguments: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -90,6 +93,31 @@ def test_build_uses_the_archive_that_lies_in_the_store(tmp_path: Path) -> None:
     result = _umekomi("build", "livedoor", "-o", str(tmp_path / "l.csv"), home=tmp_path)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "l.csv").read_text("utf-8").count("\n") == 19
+
+
+def test_the_archive_is_fetched_into_the_store_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UMEKOMI_HOME", str(tmp_path))
+    with serve_file(livedoor_archive(range(2))) as served:
+        monkeypatch.setattr("umekomi.evaluate.datasets.livedoor.ARCHIVE_URL", served.url)
+        served.cut_after = 1000
+        with pytest.raises(SourceUnavailable, match="or fetch it elsewhere and name it with --archive"):
+            livedoor(tmp_path / "l.csv")
+        livedoor(tmp_path / "l.csv")
+        livedoor(tmp_path / "m.csv")
+    assert served.requests == ["", "bytes=1000-"]
+    assert (tmp_path / "l.csv").read_bytes() == (tmp_path / "m.csv").read_bytes()
+    assert capsys.readouterr().out.count("18 texts → ") == 2
+
+
+def test_what_is_fetched_and_is_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UMEKOMI_HOME", str(tmp_path))
+    with serve_file(b"<html>moved</html>") as served:
+        monkeypatch.setattr("umekomi.evaluate.datasets.livedoor.ARCHIVE_URL", served.url)
+        with pytest.raises(SourceUnavailable, match="what came is broken and was removed"):
+            livedoor(tmp_path / "l.csv")
+    assert not (tmp_path / "l.csv").exists()
 
 
 def test_build_into_no_folder(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from umekomi.evaluate.datasets.folders import build_from_folder, find_layouts
 from umekomi.evaluate.datasets.retrieval import build_retrieval
 from umekomi.evaluate.datasets.samples import SAMPLES
 from umekomi.evaluate.datasets.sources import Files, open_files, split_source
-from umekomi.evaluate.datasets.tables import Table, is_table, read_table
+from umekomi.evaluate.datasets.tables import Table, is_table, join_tables, read_table, without_shard
 from umekomi.evaluate.tasks import Task, TaskKind
 
 __all__ = ["open_task"]
@@ -79,12 +79,24 @@ _BUILDERS: dict[TaskKind, Callable[[Table, Plan, Notes], Task]] = {
 def _choose_table(files: Files, part: str | None, encoding: str | None) -> Table:
     """The one table among ``files``, or the one that ``part`` names."""
     there = set(files.names())
-    names = [name for name in sorted(there) if is_table(name) and name.removesuffix(".json") not in there - {name}]
-    if part is not None:
-        names = [name for name in names if part in (name, PurePosixPath(name).name)]
-    if len(names) != 1:
-        raise _no_single_table(files, names, part)
-    return read_table(files.where(names[0]), files.read(names[0]), encoding=encoding)
+    tables: dict[str, list[str]] = {}
+    for name in sorted(there):
+        if is_table(name) and name.removesuffix(".json") not in there - {name}:
+            tables.setdefault(without_shard(name), []).append(name)
+    if part in there:
+        tables = {part: [part]}
+    elif part is not None:
+        tables = {whole: shards for whole, shards in tables.items() if _is_named(whole, part)}
+    if len(tables) != 1:
+        raise _no_single_table(files, list(tables), part)
+    (shards,) = tables.values()
+    return join_tables([read_table(files.where(name), files.read(name), encoding=encoding) for name in shards])
+
+
+def _is_named(whole: str, part: str) -> bool:
+    """Whether ``part`` names a table: by its path, its file name, or that without suffix, as splits are called."""
+    file = PurePosixPath(whole).name
+    return part in (whole, file, file.partition(".")[0])
 
 
 def _no_single_table(files: Files, names: list[str], part: str | None) -> InvalidInput:

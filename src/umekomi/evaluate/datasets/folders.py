@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -13,7 +12,7 @@ from umekomi.evaluate.datasets.building import Ledger, Notes
 from umekomi.evaluate.datasets.cells import label_of, score_of, text_of
 from umekomi.evaluate.datasets.retrieval import Judged, with_title
 from umekomi.evaluate.datasets.sources import Files
-from umekomi.evaluate.datasets.tables import Table, is_table, join_tables, read_table
+from umekomi.evaluate.datasets.tables import Table, is_table, join_tables, read_table, without_shard
 from umekomi.evaluate.tasks import RetrievalTask
 
 Part: TypeAlias = Literal["corpus", "queries", "qrels"]
@@ -62,7 +61,7 @@ def _place(name: str) -> tuple[str, Part, str] | None:
     for at, step in enumerate(steps):
         is_file = at == len(steps) - 1
         if (part := _PARTS.get(step.partition(".")[0] if is_file else step)) is not None:
-            split = "" if is_file else re.sub(r"-\d+-of-\d+$", "", steps[-1].partition(".")[0])
+            split = "" if is_file else without_shard(steps[-1]).partition(".")[0]
             return "/".join(steps[:at]), part, split
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -62,6 +63,11 @@ class Table:
 def is_table(name: str) -> bool:
     """Whether `read_table` knows the suffix of ``name``."""
     return _suffix(name) in _READERS
+
+
+def without_shard(name: str) -> str:
+    """The name that the shards of one table share: ``test.parquet`` for ``test-00000-of-00002.parquet``."""
+    return re.sub(r"-\d+-of-\d+(?=\.[^/]*$)", "", name)
 
 
 def read_table(name: str, data: bytes, *, encoding: str | None = None) -> Table:

@@ -69,16 +69,16 @@ def search_variant(
     """
     if variant.form == "binary+rescore":
         return _rescored(vectors, vectors if queries is None else queries, k=k, own=queries is None)
-    asked = None if queries is None else _kept(queries, variant)
-    return nearest(_kept(vectors, variant), k=k, queries=asked, block_bytes=block_bytes).index
+    asked = None if queries is None else kept_as(queries, variant)
+    return nearest(kept_as(vectors, variant), k=k, queries=asked, block_bytes=block_bytes).index
 
 
-def _kept(vectors: Vectors, variant: Variant) -> Vectors:
-    """What the variant leaves of the vectors, as float32 of unit length."""
+def kept_as(vectors: Vectors, variant: Variant) -> Vectors:
+    """What ``variant`` leaves of the vectors, as float32 of unit length; for ``binary+rescore``, the signs."""
     if variant.form == "int8":
         steps = np.abs(vectors).max(axis=1, keepdims=True) / 127
         return normalize(np.rint(vectors / np.where(steps > 0, steps, 1)))
-    if variant.form == "binary":
+    if variant.form in {"binary", "binary+rescore"}:
         return _signs(vectors)
     return cut_dimensions(vectors, variant.dim)
 

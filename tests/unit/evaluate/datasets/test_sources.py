@@ -16,6 +16,7 @@ import pytest
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.datasets import open_task
 from umekomi.evaluate.datasets.sources import SMALL_BYTES
+from umekomi.evaluate.tasks import LabelTask
 
 TABLE = b"text,label\n" + b"".join(b"t%d,l%d\n" % (n, n % 2) for n in range(6))
 
@@ -35,6 +36,29 @@ def test_of_several_tables_one_is_named(tmp_path: Path) -> None:
         assert open_task(f"{source}#{part}").name == "test"
     with pytest.raises(InvalidInput, match=r"no 'train\.csv' in it; there is LICENSE, data/dev\.csv"):
         open_task(f"{source}#train.csv")
+
+
+def test_shards_are_one_table_and_splits_are_named(tmp_path: Path) -> None:
+    table = pyarrow.table({"text": [f"t{n}" for n in range(8)], "label": ["a", "b"] * 4})
+    for split in ("train", "test"):
+        for n in range(2):
+            (tmp_path / "data").mkdir(exist_ok=True)
+            path = tmp_path / "data" / f"{split}-{n:05}-of-00002.parquet"
+            pyarrow.parquet.write_table(table.slice(4 * n, 4), path)
+    with pytest.raises(InvalidInput, match=r"holds 2 tables: data/test\.parquet, data/train\.parquet; name one"):
+        open_task(str(tmp_path))
+    for part in ("test", "data/test.parquet"):
+        task = open_task(f"{tmp_path}#{part}")
+        assert isinstance(task, LabelTask)
+        assert (task.name, task.texts) == ("test", tuple(f"t{n}" for n in range(8)))
+    assert len(open_task(f"{tmp_path}#data/test-00001-of-00002.parquet")) == 4
+
+
+def test_shards_of_different_columns_do_not_fit(tmp_path: Path) -> None:
+    (tmp_path / "a-0-of-2.csv").write_bytes(TABLE)
+    (tmp_path / "a-1-of-2.csv").write_bytes(TABLE.replace(b"label", b"class"))
+    with pytest.raises(InvalidInput, match=r"its columns 'text', 'class' are not those of .*: 'text', 'label'"):
+        open_task(str(tmp_path))
 
 
 def test_a_folder_with_one_table_is_that_table(tmp_path: Path) -> None:
