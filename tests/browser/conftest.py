@@ -21,7 +21,7 @@ from umekomi.evaluate.report import Language, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 # The map is drawn by WebGL, in software here; nothing is to be fetched by the browser on its own account.
 FLAGS = (
@@ -105,16 +105,17 @@ class Page:
         ]
 
 
-@pytest.fixture
-def open_report(chromium: webdriver.Chrome, tmp_path: Path) -> Callable[..., Page]:
+@pytest.fixture(scope="session")
+def open_report(chromium: webdriver.Chrome, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Page]:
+    """Writes a report and opens it; the page that was open before is gone then."""
+
     def open_(evaluation: Evaluation, language: Language = "en") -> Page:
-        file = tmp_path / "report.html"
+        folder = tmp_path_factory.mktemp("report")
+        file = folder / "report.html"
         write_report(file, evaluation.results, evaluation.views, language=language)
-        chromium.execute_cdp_cmd(
-            "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
-        )
+        chromium.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
         chromium.get("about:blank")
-        page = Page(chromium, tmp_path, file)
+        page = Page(chromium, folder, file)
         page.console()
         page.requests()
         chromium.get(file.as_uri())
