@@ -27,6 +27,10 @@ WASTED_PLACES = 64**2
 5,000 of them (multilingual-e5-small on one core, 2026-11-21). Any two texts of up to 64 tokens go together; of long
 ones, only those of nearly one length."""
 
+WASTED_PLACES_A_TOKEN = 16
+"""The same for engines whose best batch is larger, such as on a GPU: by tokens of the budget. A batch of texts of 128
+tokens on average then has an eighth of empty places at most."""
+
 
 @dataclass(slots=True)
 class _Entry(Generic[T]):
@@ -90,11 +94,16 @@ class _Grid:
         """Whether a text of ``length`` joins; if so, it has."""
         longest = max(self.longest, length)
         wasted = longest**2 * (self.texts + 1) - (self.squares + length**2)
-        if self.tokens + length > self.budget or wasted > WASTED_PLACES:
+        if self.tokens + length > self.budget or wasted > wasted_places(self.budget):
             return False
         self.texts, self.longest = self.texts + 1, longest
         self.tokens, self.squares = self.tokens + length, self.squares + length**2
         return True
+
+
+def wasted_places(budget: int) -> int:
+    """Empty places that a batch of ``budget`` tokens may have."""
+    return max(WASTED_PLACES, WASTED_PLACES_A_TOKEN * budget)
 
 
 class Queue(Generic[T]):

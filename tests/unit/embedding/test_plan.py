@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umekomi.embedding.plan import BULK_SHARE, WASTED_PLACES, Queue, WaitingTexts
+from umekomi.embedding.plan import BULK_SHARE, WASTED_PLACES, Queue, WaitingTexts, wasted_places
 
 lengths = st.lists(st.integers(1, 600), max_size=200)
 budgets = st.integers(1, 2000)
@@ -34,7 +34,20 @@ def test_a_batch_keeps_to_the_budget_and_wastes_little(lengths: list[int], budge
     while batch := waiting.take(budget):
         sizes = [lengths[i] for i in batch]
         assert sum(sizes) <= max(budget, lengths[min(batch)])
-        assert sum(max(sizes) ** 2 - size**2 for size in sizes) <= WASTED_PLACES
+        assert sum(max(sizes) ** 2 - size**2 for size in sizes) <= wasted_places(max(budget, lengths[min(batch)]))
+
+
+def test_a_large_budget_lets_more_lengths_in() -> None:
+    assert [wasted_places(budget) for budget in (64, 256, 16384)] == [
+        WASTED_PLACES,
+        WASTED_PLACES,
+        64 * WASTED_PLACES,
+    ]
+    waiting: WaitingTexts[int] = WaitingTexts()
+    for length in range(100, 200):
+        waiting.add(length, length)
+    assert len(waiting.take(256)) == 2
+    assert len(waiting.take(16384)) > 20
 
 
 def test_equal_lengths_fill_a_batch_before_near_ones() -> None:
