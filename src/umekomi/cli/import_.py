@@ -83,6 +83,9 @@ def _finish(migration: Migration, output: Path, *, made_by: str, force: bool) ->
         raise ConfigError("no model could be carried over; nothing was written")
     write_settings(migration.settings, output, made_by=made_by, force=force)
     options.notify(f"{len(migration.model_names)} models → {output}: {', '.join(migration.model_names)}")
+    options.notify(
+        "before clients move, see whether indexes can stay: umekomi compare-endpoints OLD NEW -m NAME --texts FILE"
+    )
 
 
 def _print(title: str, notes: tuple[Note, ...], mark: str) -> None:
