@@ -40,5 +40,5 @@ def api_key() -> str | None:
 
 
 def secret(variable: str) -> str | None:
-    """The key that umekomi.yaml leaves to the environment variable ``variable``; None where it is unset or empty."""
+    """The key that umekomi.yaml leaves to the environment variable ``variable``; None where that is unset."""
     return os.environ.get(variable, "").strip() or None

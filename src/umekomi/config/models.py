@@ -86,6 +86,11 @@ class RemoteSettings(Section):
         default=(), description="Further servers of the same model; the least busy one is asked."
     )
 
+    @property
+    def servers(self) -> tuple[RemoteSettings | Replica, ...]:
+        """The server itself, then the further ones."""
+        return (self, *self.replicas)
+
 
 class ModelSettings(Section):
     """One served model."""

@@ -82,12 +82,13 @@ class Settings(Section):
         """These settings with the starters where no model is named, and OpenAI's names on the default models.
 
         The starter for chat is loaded at its first use, and left out where its engine is not installed. The default
-        chat model is the first whose ``kind`` says so; the default model for embeddings is the first other one.
+        chat model is the first whose ``kind`` says so; the default model for embeddings is the first other one that
+        is no reranker, nor a remote model of unknown kind.
         """
         starters = (ModelSettings(name=DEFAULT_MODEL), ModelSettings(name=DEFAULT_CHAT_MODEL, preload=False))
         models = self.models or starters[: 2 if is_installed(CHAT_ENGINE) else 1]
         taken = {name for model in models for name in (model.name, *model.aliases)}
-        embedding = next((model for model in models if not _chats(model) and model.kind != "rerank"), None)
+        embedding = next((model for model in models if _embeds(model)), None)
         chatting = next((model for model in models if _chats(model)), None)
         free = {
             model.name: tuple(alias for alias in aliases if alias not in taken)
@@ -102,6 +103,13 @@ class Settings(Section):
 
 def _chats(model: ModelSettings) -> bool:
     return model.kind == "chat" or (model.kind == "auto" and model.open_name == DEFAULT_CHAT_MODEL)
+
+
+def _embeds(model: ModelSettings) -> bool:
+    """As far as settings tell. A remote model is often for chat, and nobody here can look."""
+    if model.kind == "auto":
+        return model.remote is None and not _chats(model)
+    return model.kind == "embedding"
 
 
 def json_schema() -> dict[str, Any]:

@@ -22,10 +22,10 @@ def open_remote(settings: ModelSettings) -> RemoteModel:
     """
     remote = settings.remote
     assert remote is not None
-    places: list[RemoteSettings | Replica] = [remote, *remote.replicas]
     inherited = remote.model or settings.name
     servers = [
-        _server(number, place, inherited=inherited, model=settings.name) for number, place in enumerate(places)
+        _server(number, place, inherited=inherited, model=settings.name)
+        for number, place in enumerate(remote.servers)
     ]
     patience = Patience(begin_s=remote.timeout_s, stall_s=remote.stall_timeout_s)
     upstream = Upstream(settings.name, servers, patience=patience, max_retries=remote.max_retries)
