@@ -28,8 +28,8 @@ WASTED_PLACES = 64**2
 ones, only those of nearly one length."""
 
 WASTED_PLACES_A_TOKEN = 16
-"""The same for engines whose best batch is larger, such as on a GPU: by tokens of the budget. A batch of texts of 128
-tokens on average then has an eighth of empty places at most."""
+"""The same for engines whose best batch is larger, such as on a GPU: by tokens of the budget. A batch of texts that
+have 128 tokens on average then has an eighth of empty places at most."""
 
 
 @dataclass(slots=True)
