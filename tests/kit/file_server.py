@@ -61,8 +61,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("If-Range", self.file.version) != self.file.version:
             start = 0
         body = self.file.content[start:]
-        if self.file.status or not body:
-            self.send_error(self.file.status or 416)
+        if self.file.status:
+            self.send_error(self.file.status)
+            return
+        if not body:
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(self.file.content)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body)))

@@ -48,7 +48,9 @@ def _download(url: str, partial: Path, *, max_bytes: int, progress: Progress | N
     stream = httpx.stream("GET", url, headers=_range(partial), follow_redirects=True, timeout=_TIMEOUT_S)
     with stream as response:
         if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-            partial.unlink()  # the server's file is not longer than what is here: begin anew
+            if response.headers.get("content-range") == f"bytes */{partial.stat().st_size}":
+                return  # all of it came before, and the process ended before it was checked
+            partial.unlink()
             raise httpx.TransportError("the file changed on the server; try again")
         response.raise_for_status()
         resumed = response.status_code == httpx.codes.PARTIAL_CONTENT

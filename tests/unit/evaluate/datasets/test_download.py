@@ -44,6 +44,16 @@ def test_a_cut_download_goes_on_where_it_stopped(served: ServedFile, tmp_path: P
     assert [path.name for path in tmp_path.iterdir() if "lock" not in path.name] == ["a"]
 
 
+def test_what_came_whole_and_was_not_checked_yet_is_not_fetched_again(served: ServedFile, tmp_path: Path) -> None:
+    def die(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(served.url, tmp_path / "a", max_bytes=1 << 30, check=die)
+    assert get(served, tmp_path / "a").read_bytes() == CONTENT
+    assert served.requests == ["", f"bytes={len(CONTENT)}-"]
+
+
 @pytest.mark.parametrize("version", ['"2"', ""])
 def test_a_file_that_may_have_changed_begins_anew(served: ServedFile, tmp_path: Path, version: str) -> None:
     served.version = served.version if version else ""
