@@ -123,6 +123,7 @@ class _Packer:
         self._headings: list[tuple[int, str]] = []
         self._above: tuple[str, ...] = ()
         self._headers: dict[str, bool] = {}
+        self._gap_tokens = counter.count([BLOCK_GAP])[0]
 
     def add(self, unit: _Unit) -> Iterator[Chunk]:
         """Take ``unit`` in; gives the chunks that this completes."""
@@ -151,11 +152,16 @@ class _Packer:
         return is_new and (unit.block.kind == "heading" or (unit.is_row and not self._units[-1].is_row))
 
     def _fits(self, unit: _Unit) -> bool:
-        if self._units and self._tokens + unit.tokens > self._size.max_tokens:
+        if self._units and self._tokens + self._cost(unit) > self._size.max_tokens:
             # The sum of the parts is over the count of the whole by up to a token each.
-            self._tokens = self._count(self._units)
+            self._tokens = self._count(self._units, whole=True)
         start = self._tokens if self._units else self._header_tokens(unit)
-        return start + unit.tokens <= self._size.max_tokens
+        return start + self._cost(unit) <= self._size.max_tokens
+
+    def _cost(self, unit: _Unit) -> int:
+        """Tokens of ``unit``, and of the gap before it where it opens a further block."""
+        opens = bool(self._units) and self._units[-1].block is not unit.block
+        return unit.tokens + (self._gap_tokens if opens else 0)
 
     def _put(self, unit: _Unit) -> None:
         if not self._units:
@@ -168,12 +174,13 @@ class _Packer:
             self._headings.append((unit.block.level, unit.block.text))
         elif not self._units:
             self._above = tuple(text for _, text in self._headings)
+        self._tokens += self._cost(unit)
         self._units.append(unit)
-        self._tokens += unit.tokens
 
-    def _split(self, unit: _Unit) -> tuple[_Unit, _Unit | None]:
-        """``unit`` in what still fits and the rest."""
-        budget = self._size.max_tokens - (self._tokens if self._units else self._header_tokens(unit))
+    def _split(self, unit: _Unit, *, less: int = 0) -> tuple[_Unit, _Unit | None]:
+        """``unit`` in what still fits, less some tokens, and the rest."""
+        used = self._tokens + self._cost(unit) - unit.tokens if self._units else self._header_tokens(unit)
+        budget = max(1, self._size.max_tokens - used - less)
         text = unit.text
         starts = self._counter.starts(text)
         for aim in range(budget, 0, -1):  # cut off from what follows, a text may have a token more
@@ -187,7 +194,7 @@ class _Packer:
     def _header_tokens(self, unit: _Unit) -> int:
         """What repeating the table's header costs where a chunk begins with ``unit``."""
         header = self._header(unit)
-        return self._counter.count([header])[0] if header else 0
+        return self._counter.count([header + "\n"])[0] if header else 0
 
     def _header(self, unit: _Unit) -> str:
         """The header to repeat over ``unit``: none where it would take more than half of a chunk."""
@@ -202,9 +209,17 @@ class _Packer:
         kept: list[_Unit] = []
         while not last and len(units) > 1 and units[-1].block.kind == "heading":
             kept.insert(0, units.pop())
-        while (tokens := self._count(units)) > self._size.max_tokens and len(units) > 1:
-            kept.insert(0, units.pop())
         self._units, self._tokens = [], 0
+        less = 0
+        while (tokens := self._count(units)) > self._size.max_tokens:
+            if len(units) > 1:
+                kept.insert(0, units.pop())
+                continue
+            less += 1  # a whole may, rarely, have more tokens than its parts
+            units[0], rest = self._split(units[0], less=less)
+            if rest is None:
+                break
+            kept.insert(0, rest)
         self._forget(kept)
         for unit in kept:
             self._put(unit)
@@ -217,8 +232,9 @@ class _Packer:
             self._headings.pop()
             texts.pop()
 
-    def _count(self, units: Sequence[_Unit]) -> int:
-        return self._counter.count([self._text(units)])[0]
+    def _count(self, units: Sequence[_Unit], *, whole: bool = False) -> int:
+        """Tokens of ``units`` as one text; with ``whole``, of the blanks at its end as well."""
+        return self._counter.count([self._text(units) + (_blanks_after(units[-1]) if whole else "")])[0]
 
     def _text(self, units: Sequence[_Unit]) -> str:
         header = self._header(units[0])
@@ -261,6 +277,11 @@ def _joined(units: Sequence[_Unit]) -> str:
     if block is not None:
         parts.append(block.text[start:end])
     return BLOCK_GAP.join(parts).strip()
+
+
+def _blanks_after(unit: _Unit) -> str:
+    text = unit.text
+    return text[len(text.rstrip()) :]
 
 
 def _kind(units: Sequence[_Unit]) -> ChunkKind:

@@ -62,8 +62,9 @@ class Block:
 
     def place_of(self, offset: int) -> Place:
         """Where the character at ``offset`` of the block's text begins in the file."""
-        piece = self._piece_at(offset)
-        return Place(piece.page, min(piece.raw_start + offset - piece.start, piece.raw_stop))
+        piece = self.pieces[self._index_at(offset)]
+        last = max(piece.raw_start, piece.raw_stop - 1)
+        return Place(piece.page, min(piece.raw_start + offset - piece.start, last))
 
     def place_after(self, offset: int) -> Place:
         """Where the character before ``offset`` ends in the file."""
@@ -73,9 +74,6 @@ class Block:
         if offset >= end:
             return Place(piece.page, piece.raw_stop)
         return Place(piece.page, min(piece.raw_start + offset - piece.start, piece.raw_stop))
-
-    def _piece_at(self, offset: int) -> Piece:
-        return self.pieces[self._index_at(offset)]
 
     def _index_at(self, offset: int) -> int:
         return max(0, bisect_right(self.pieces, offset, key=lambda piece: piece.start) - 1)

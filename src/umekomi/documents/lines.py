@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -18,6 +17,9 @@ _MAX_WORDS: Final = 200_000
 _LIST_MARK: Final = re.compile(
     r"\s*(?:[・●○■□◆◇▲△▼▽★☆※•‣◦⁃*–—►▶➢✓]|[-+]\s|[(（［\[]?(?:\d{1,3}|[a-zA-Zivxア-ンイロハ一二三四五六七八九十]{1,3})[)）］\].．、]\s?(?!\d)"
     r"|第[\d０-９一二三四五六七八九十百]+[章節条項編部]|[①-⑳㈠-㈩]|\d+(?:\.\d+)+\s)"
+)
+_WIDE: Final = re.compile(
+    "[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\U00020000-\U0003ffff]+"
 )
 _ENDS: Final = "。．！？!?」』）)】…:：;；"
 
@@ -37,9 +39,7 @@ def is_cjk(char: str) -> bool:
 
 def columns(text: str) -> int:
     """Width in columns of a terminal: two for a full-width character."""
-    if text.isascii():
-        return len(text)
-    return sum(2 if unicodedata.east_asian_width(char) in "WFA" else 1 for char in text)
+    return len(text) if text.isascii() else 2 * len(text) - len(_WIDE.sub("", text))
 
 
 def starts_item(line: str) -> bool:

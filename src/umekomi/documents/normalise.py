@@ -25,17 +25,17 @@ _RANGES: Final = (
 """Where code points with a compatibility decomposition lie; hangul and CJK, which have none, are left out."""
 
 _DROPPED: Final = "\u00ad\u200b\u2060\ufeff\ufffe\uffff"
+_VOICED: Final = frozenset("ﾞﾟ")
+_COMBINING: Final = frozenset(map(chr, (*range(0x300, 0x370), 0x3099, 0x309A)))
 _CONTROLS: Final = "".join(map(chr, (*range(9), 0x0B, *range(0x0E, 0x20), *range(0x7F, 0xA0))))
 
 
 def iter_normalised(text: str) -> Iterator[tuple[int, int, str]]:
     """``text`` in runs, in order and without gap: ``(start, stop, replacement)``; an unchanged run is its own."""
-    if text.isascii() and not _pattern_ascii().search(text):
-        if text:
-            yield 0, len(text), text
-        return
+    # Most texts have nothing to change, and a set tells that 100 times as fast as a pattern over all of it.
+    found = frozenset(text) & _special()
     position = 0
-    for match in _pattern().finditer(text):
+    for match in _pattern(found).finditer(text) if found else ():
         start, stop = match.span()
         if start > position:
             yield position, start, text[position:start]
@@ -72,17 +72,24 @@ def _is_changed(char: str) -> bool:
         return False
     if tag == "<wide>":  # full-width letters and digits, and the space; ！ and （ stay as Japanese writes them
         return char == "\u3000" or unicodedata.category(char)[0] in "LN"
+    if len(clean := unicodedata.normalize("NFKC", char)) > 1 and clean[0] == " ":
+        return False  # a mark that stands alone
     return tag.startswith("<") or unicodedata.normalize("NFC", char) != char
 
 
 @cache
-def _pattern_ascii() -> re.Pattern[str]:
-    return re.compile(f"[{re.escape(_CONTROLS)}]")
+def _special() -> frozenset[str]:
+    surrogates = map(chr, range(0xD800, 0xE000))
+    return _compatibility() | {*_DROPPED, *_CONTROLS, *_COMBINING, *surrogates}
 
 
-@cache
-def _pattern() -> re.Pattern[str]:
-    single = "".join(map(re.escape, sorted(_compatibility())))
-    return re.compile(
-        f"[ｦ-ﾝ][ﾞﾟ]|[^\\W_][\u0300-\u036f\u3099\u309a]+|[{single}{re.escape(_DROPPED + _CONTROLS)}\ud800-\udfff]"
-    )
+def _pattern(found: frozenset[str]) -> re.Pattern[str]:
+    """Matches the characters of ``found``, together with those that they combine with."""
+    branches = []
+    if not found.isdisjoint(_VOICED):
+        branches.append("[ｦ-ﾝ][ﾞﾟ]")
+    if marks := found & _COMBINING:
+        branches.append(f"[^\\W_][{''.join(sorted(marks))}]+")
+    if single := found - _COMBINING:
+        branches.append(f"[{re.escape(''.join(sorted(single)))}]")
+    return re.compile("|".join(branches))

@@ -106,7 +106,9 @@ def iter_blocks(passages: Iterable[Passage]) -> Iterator[Block]:
     for passage in passages:
         header = passage.header
         for bounded in _bounded(passage):
-            if block := build_block(replace(bounded, header=header), start):
+            if block := build_block(
+                bounded if bounded.header == header else replace(bounded, header=header), start
+            ):
                 yield block
                 start += len(block.text) + len(BLOCK_GAP)
                 header = header or block.header
@@ -114,6 +116,9 @@ def iter_blocks(passages: Iterable[Passage]) -> Iterator[Block]:
 
 def _bounded(passage: Passage) -> Iterator[Passage]:
     """``passage`` in as many as it takes to keep each under the limit, cut between parts where it can be."""
+    if sum(len(part.text) for part in passage.parts) <= MAX_PASSAGE_CHARACTERS:
+        yield passage
+        return
     parts: list[Part] = []
     size = count = 0
     for part in passage.parts:
@@ -179,7 +184,7 @@ class _Cleaned:
         for start, stop, replacement in iter_normalised(part.text):
             if stop - start == len(replacement):
                 self._add_run(replacement, part, start)
-            else:
+            elif replacement:
                 self._flush()
                 self._put(replacement, part, start, stop)
 
@@ -205,8 +210,6 @@ class _Cleaned:
             self._put(blank, part, position, position + 1 if position else position)
 
     def _put(self, text: str, part: Part, start: int, stop: int) -> None:
-        if not text:
-            return
         piece = Piece(self.length, part.page, part.offset + start, part.offset + stop)
         last = self._pieces[-1] if self._pieces else None
         if last and len(text) == stop - start and _continues(last, piece):

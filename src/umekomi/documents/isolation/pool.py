@@ -163,25 +163,33 @@ class _Reader:
 
     def read(self, delivery: Delivery) -> Iterator[Block]:
         """The blocks of the file; sets the outcome at their end."""
-        process = self._started()
-        self._ended_because = ""
         started = time.monotonic()
-        budget_s = self._limits.total_s + _size_bytes(delivery.job) / 1e6
+        was_used = self._files > 0
         try:
-            assert process.stdin is not None
-            write_line(process.stdin, encode_job(delivery.job))
-            while delivery.outcome is None:
-                line, waited_s = self._next_line(process, min(self._limits.silence_s, budget_s))
-                budget_s -= waited_s
-                frame = decode_frame(line)
-                delivery.outcome = frame.outcome
-                delivery.document_id = frame.document_id or delivery.document_id
-                yield from frame.blocks
+            yield from self._receive(delivery)
         except (OSError, ValueError, TypeError, KeyError, EOFError) as error:
-            self.kill()
+            why = self._why(error)
+            self.close()
+            if was_used and not delivery.document_id and not self._ended_because:
+                yield from self.read(delivery)  # lost between two files, for which this one need not be to blame
+                return
             seconds = round(time.monotonic() - started, 3)
-            delivery.outcome = FileOutcome(delivery.job.shown, "failed", self._why(error), seconds=seconds)
+            delivery.outcome = FileOutcome(delivery.job.shown, "failed", why, seconds=seconds)
+
+    def _receive(self, delivery: Delivery) -> Iterator[Block]:
+        process = self._started()
         self._files += 1
+        self._ended_because = ""
+        budget_s = self._limits.total_s + _size_bytes(delivery.job) / 1e6
+        assert process.stdin is not None
+        write_line(process.stdin, encode_job(delivery.job))
+        while delivery.outcome is None:
+            line, waited_s = self._next_line(process, min(self._limits.silence_s, budget_s))
+            budget_s -= waited_s
+            frame = decode_frame(line)
+            delivery.outcome = frame.outcome
+            delivery.document_id = frame.document_id or delivery.document_id
+            yield from frame.blocks
 
     def _next_line(self, process: subprocess.Popen[bytes], limit_s: float) -> tuple[bytes, float]:
         """The next line, and the seconds it took to come. Raises `EOFError` where the process ended instead."""
@@ -199,8 +207,9 @@ class _Reader:
     def _why(self, error: Exception) -> str:
         if self._ended_because:
             return self._ended_because
-        if isinstance(error, (EOFError, OSError)):
-            code = self._process.wait() if self._process else 0
+        if isinstance(error, (EOFError, OSError)) and self._process:
+            self._process.kill()  # for one that closed its pipe and lives on
+            code = self._process.wait()
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             return f"its reader crashed ({how})"
         return "its reader answered nonsense"
@@ -225,7 +234,6 @@ class _Reader:
             self._process = subprocess.Popen(  # noqa: S603 (this very program)
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
             )
-            self._files = 0
         return self._process
 
     def kill(self) -> None:
@@ -234,7 +242,7 @@ class _Reader:
 
     def close(self) -> None:
         """End the process and give back its pipes."""
-        process, self._process = self._process, None
+        process, self._process, self._files = self._process, None, 0
         if process is None:
             return
         process.kill()
