@@ -72,7 +72,10 @@ class Replica:
         if self.closed or not connection.usable or len(self._idle) >= MAX_IDLE:
             connection.close()
         else:
-            self._idle.append((self.clock(), connection))
+            now = self.clock()
+            while self._idle and self._idle[0][0] < now - IDLE_S:
+                self._idle.pop(0)[1].close()
+            self._idle.append((now, connection))
 
     def close(self) -> None:
         self.closed = True
