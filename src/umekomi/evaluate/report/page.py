@@ -22,7 +22,10 @@ from umekomi.extras import require
 
 Language: TypeAlias = Literal["en", "ja"]
 
-SCRIPTS = ("core.js", "overview.js", "confusion.js", "map.js", "disagreements.js", "pairs.js", "main.js")
+SCRIPTS = (
+    *("core.js", "verdict.js", "cost.js", "map.js", "selection.js", "confusion.js", "disagreements.js"),
+    *("pairs.js", "provenance.js", "main.js"),
+)
 """One after another they are one script; a later one uses the names of an earlier one."""
 
 PAGE = files("umekomi.evaluate.report") / "page"
@@ -39,7 +42,9 @@ def write_report(path: Path, results: Results, views: Sequence[View], *, languag
     words = load_words(language)
     _check(results, views)
     plotly = _inline(require("plotly.offline", extra="evaluate").get_plotlyjs())
-    script = _inline("(() => {\n'use strict';\n" + "\n".join(_read(name) for name in SCRIPTS) + "\n})();\n")
+    script = _inline(
+        "(() => {\n'use strict';\n" + "\n".join(_read(f"scripts/{name}") for name in SCRIPTS) + "\n})();\n"
+    )
     parts: dict[str, Callable[[], Iterable[bytes]]] = {
         "language": lambda: [language.encode()],
         "policy": lambda: [_policy(plotly, script).encode()],

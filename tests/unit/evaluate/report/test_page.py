@@ -133,6 +133,14 @@ def test_views_of_unknown_models_and_languages_are_refused(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def scripts() -> list[str]:
+    return [f"scripts/{name}" for name in SCRIPTS]
+
+
+def test_every_script_is_part_of_the_page() -> None:
+    assert {path.name for path in (PAGE / "scripts").iterdir()} == set(SCRIPTS)
+
+
 def test_both_languages_say_the_same_things() -> None:
     english, japanese = load_words("en"), load_words("ja")
     assert list(english) == list(japanese)
@@ -141,7 +149,7 @@ def test_both_languages_say_the_same_things() -> None:
 
 
 def test_every_label_that_the_scripts_name_exists_and_is_named() -> None:
-    code = "".join((PAGE / name).read_text(encoding="utf-8") for name in (*SCRIPTS, "report.html"))
+    code = "".join((PAGE / name).read_text(encoding="utf-8") for name in (*scripts(), "report.html"))
     words = load_words("en")
     named = set(re.findall(r"""\bt\("([\w.]+)"[,)]""", code)) | set(re.findall(r'data-t="(\w+)"', code))
     assert named <= set(words)
@@ -155,7 +163,7 @@ def test_every_label_that_the_scripts_name_exists_and_is_named() -> None:
 
 
 def test_no_script_writes_markup() -> None:
-    code = "".join((PAGE / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    code = "".join((PAGE / name).read_text(encoding="utf-8") for name in scripts())
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", code)
 
 

@@ -34,7 +34,9 @@ def test_a_map_is_a_picture_with_a_colour_for_each_label(tmp_path: Path) -> None
 
 
 def test_pictures_and_the_page_have_the_same_colours() -> None:
-    script = (PAGE / "core.js").read_text(encoding="utf-8").partition("LABEL_COLOURS")[2].partition("]")[0]
+    script = (
+        (PAGE / "scripts" / "core.js").read_text(encoding="utf-8").partition("LABEL_COLOURS")[2].partition("]")[0]
+    )
     assert tuple(re.findall(r"#\w{6}", script)) == COLOURS
 
 

@@ -1,8 +1,18 @@
 // Puts the parts in their order, and draws them again when the data set, the metric or the theme changes.
 
 const SECTIONS = [
-  ["warnings", warnings], ["verdict", verdict], ["cost", cost], ["map", map], ["confusion", confusion], ["disagreements", disagreements],
-  ["pairs", pairs], ["curves", curves], ["space", space], ["scores", scores], ["audits", audits], ["datasets", datasets],
+  ["warnings", warnings],
+  ["verdict", verdict],
+  ["cost", cost],
+  ["map", map],
+  ["confusion", confusion],
+  ["disagreements", disagreements],
+  ["pairs", pairs],
+  ["curves", curves],
+  ["space", space],
+  ["scores", scores],
+  ["audits", audits],
+  ["datasets", datasets],
   ["provenance", provenance],
 ];
 
@@ -36,20 +46,42 @@ async function render(names = SECTIONS.map(([name]) => name)) {
     if (mine !== generation) return;
   }
   contents();
+  markPlace();
   document.body.dataset.ready = "yes";
 }
 
 function contents() {
   const shown = SECTIONS.filter(([name]) => name !== "warnings" && !places.get(name).hidden);
-  fill(document.getElementById("contents"),
-    el("ol", {}, ...shown.map(([name]) => el("li", {}, el("a", { href: `#${name}` }, t(name))))));
+  fill(
+    document.getElementById("contents"),
+    el("ol", {}, ...shown.map(([name]) => el("li", {}, el("a", { href: `#${name}` }, t(name))))),
+  );
+}
+
+// Marks the part that is being read.
+function markPlace() {
+  const links = [...document.querySelectorAll("#contents a")];
+  const above = links.filter(
+    (link) => document.querySelector(link.getAttribute("href")).getBoundingClientRect().top < 160,
+  );
+  const current = above[above.length - 1] || links[0];
+  for (const link of links) link.setAttribute("aria-current", String(link === current));
 }
 
 function intro() {
-  const chips = [results.created.replace("T", " ").replace(/(\.\d+)?(Z|\+00:00)$/, " UTC"), t("intro.models", { n: results.models.length }),
-    t("intro.datasets", { n: results.datasets.length }), `umekomi ${results.umekomi}`];
-  return el("div", { class: "intro" }, el("h1", {}, t("title")), el("p", { class: "lead" }, t("intro")),
-    el("ul", { class: "chips" }, ...chips.map((chip) => el("li", {}, chip))));
+  const chips = [
+    results.created.replace("T", " ").replace(/(\.\d+)?(Z|\+00:00)$/, " UTC"),
+    t("intro.models", { n: results.models.length }),
+    t("intro.datasets", { n: results.datasets.length }),
+    `umekomi ${results.umekomi}`,
+  ];
+  return el(
+    "div",
+    { class: "intro" },
+    el("h1", {}, t("title")),
+    el("p", { class: "lead" }, t("intro")),
+    el("ul", { class: "chips" }, ...chips.map((chip) => el("li", {}, chip))),
+  );
 }
 
 function chooseDataset(name) {
@@ -67,7 +99,10 @@ function start() {
   for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   setTheme(dark.matches ? "dark" : "light");
-  dark.addEventListener("change", () => { setTheme(dark.matches ? "dark" : "light"); render(); });
+  dark.addEventListener("change", () => {
+    setTheme(dark.matches ? "dark" : "light");
+    render();
+  });
   document.getElementById("contents").setAttribute("aria-label", t("contents"));
   main.append(intro());
   for (const [name] of SECTIONS) {
@@ -76,15 +111,31 @@ function start() {
     main.append(node);
   }
   main.append(el("footer", {}, t("footer", { version: results.umekomi })));
-  options(document.getElementById("dataset"), results.datasets.map((record) => record.name), state.dataset);
+  options(
+    document.getElementById("dataset"),
+    results.datasets.map((record) => record.name),
+    state.dataset,
+  );
   chooseDataset(state.dataset);
-  document.getElementById("dataset").addEventListener("change", (event) => { chooseDataset(event.target.value); render(); });
-  document.getElementById("metric").addEventListener("change", (event) => { state.metric = event.target.value; render(); });
+  document.getElementById("dataset").addEventListener("change", (event) => {
+    chooseDataset(event.target.value);
+    render();
+  });
+  document.getElementById("metric").addEventListener("change", (event) => {
+    state.metric = event.target.value;
+    render();
+  });
   document.getElementById("theme").addEventListener("click", () => {
     setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
     render();
   });
-  window.addEventListener("beforeprint", () => { if (document.documentElement.dataset.theme === "dark") { setTheme("light"); render(); } });
+  window.addEventListener("scroll", markPlace, { passive: true });
+  window.addEventListener("beforeprint", () => {
+    if (document.documentElement.dataset.theme === "dark") {
+      setTheme("light");
+      render();
+    }
+  });
   render();
 }
 

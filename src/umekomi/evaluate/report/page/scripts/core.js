@@ -58,7 +58,11 @@ const count = (value) => (known(value) ? whole.format(value) : "–");
 
 function size(bytes) {
   if (!known(bytes)) return "–";
-  for (const [unit, scale] of [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]])
+  for (const [unit, scale] of [
+    ["GB", 1e9],
+    ["MB", 1e6],
+    ["kB", 1e3],
+  ])
     if (bytes >= scale) return `${(bytes / scale).toFixed(bytes >= 100 * scale ? 0 : 1)} ${unit}`;
   return `${bytes} B`;
 }
@@ -68,8 +72,18 @@ function size(bytes) {
 const MODEL_COLOURS = ["#3a6ee0", "#dc7a12", "#1f9a70", "#c2428c", "#7c62d8", "#a68a0a", "#d2504a", "#2497ba"];
 // PNG maps have the same, from pictures.py.
 const LABEL_COLOURS = [
-  "#3a6ee0", "#e5851b", "#26a177", "#cf4a97", "#8463dd", "#b39410",
-  "#dc4f48", "#25a2c6", "#94633f", "#71941c", "#64789c", "#e07fc4",
+  "#3a6ee0",
+  "#e5851b",
+  "#26a177",
+  "#cf4a97",
+  "#8463dd",
+  "#b39410",
+  "#dc4f48",
+  "#25a2c6",
+  "#94633f",
+  "#71941c",
+  "#64789c",
+  "#e07fc4",
 ];
 const SYMBOLS = ["circle", "diamond", "square", "triangle-up", "cross", "star"];
 const modelNames = results.models.map((model) => model.name);
@@ -88,7 +102,12 @@ const short = (text, length) => ([...text].length > length ? [...text].slice(0, 
 const CHART = { displaylogo: false, responsive: true, displayModeBar: false, showEditInChartStudio: false };
 
 function chartLayout(extra = {}) {
-  const axis = { gridcolor: css("--line"), zerolinecolor: css("--line"), linecolor: css("--line"), automargin: true };
+  const axis = {
+    gridcolor: css("--line"),
+    zerolinecolor: css("--line"),
+    linecolor: css("--line"),
+    automargin: true,
+  };
   const { xaxis = {}, yaxis = {}, ...rest } = extra;
   return {
     paper_bgcolor: "rgba(0,0,0,0)",
@@ -113,16 +132,32 @@ function draw(node, traces, layout, config = {}) {
 // columns: [heading, isNumber, explanation?]; cells: text or node.
 function table(caption, columns, rows) {
   const head = columns.map(([heading, isNumber, title]) =>
-    el("th", { scope: "col", class: isNumber ? "number" : "", title: title || false }, heading));
+    el("th", { scope: "col", class: isNumber ? "number" : "", title: title || false }, heading),
+  );
   const body = rows.map((cells) =>
-    el("tr", {}, ...cells.map((cell, at) =>
-      el(at === 0 ? "th" : "td", { scope: at === 0 ? "row" : false, class: columns[at][1] ? "number" : "" },
-        cell === null || cell === undefined || cell === "" ? "–" : cell))));
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    el("table", {},
+    el(
+      "tr",
+      {},
+      ...cells.map((cell, at) =>
+        el(
+          at === 0 ? "th" : "td",
+          { scope: at === 0 ? "row" : false, class: columns[at][1] ? "number" : "" },
+          cell === null || cell === undefined || cell === "" ? "–" : cell,
+        ),
+      ),
+    ),
+  );
+  return el(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    el(
+      "table",
+      {},
       el("caption", { class: "hidden" }, caption),
       el("thead", {}, el("tr", {}, ...head)),
-      el("tbody", {}, ...body)));
+      el("tbody", {}, ...body),
+    ),
+  );
 }
 
 const modelCell = (name) => el("span", { class: "model" }, swatch(modelColour(name)), name);
@@ -161,11 +196,14 @@ function showTip(event, ...children) {
   tip.hidden = false;
   const box = tip.getBoundingClientRect();
   const x = Math.min(event.clientX + 16, window.innerWidth - box.width - 12);
-  const y = event.clientY + 20 + box.height > window.innerHeight ? event.clientY - box.height - 12 : event.clientY + 20;
+  const y =
+    event.clientY + 20 + box.height > window.innerHeight ? event.clientY - box.height - 12 : event.clientY + 20;
   tip.style.transform = `translate(${Math.max(8, x)}px, ${Math.max(8, y)}px)`;
 }
 
-const hideTip = () => { tip.hidden = true; };
+const hideTip = () => {
+  tip.hidden = true;
+};
 
 // ---- what the data sets and views hold, read when first asked for
 
