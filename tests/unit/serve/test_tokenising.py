@@ -52,6 +52,7 @@ def test_slices_lose_nothing(texts: list[str]) -> None:
     with Embedder(encoder) as embedder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(tokenising, "SLICE_TEXTS", 3)
         patch.setattr(tokenising, "SLICE_CHARS", 40)
+        patch.setattr(tokenising, "INLINE_CHARS", -1)
         prepared = prepare(embedder, texts, Limits())
         whole = HashingEncoder.prepare(encoder, texts)
     assert [text for part in encoder.slices for text in part] == texts
