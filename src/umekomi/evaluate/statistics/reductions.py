@@ -12,13 +12,17 @@ from umekomi.evaluate.outcomes import Outcome
 from umekomi.evaluate.statistics.resampling import Numbers, Units
 
 
+_ROUNDING = 1e-12
+"""A variance below this share of the mean square is what rounding leaves of equal values."""
+
+
 def value(outcome: Outcome) -> float:
     """The outcome's value over all items. Raises `InvalidInput` for no items and for items that are not finite."""
     check_outcome(outcome)
     if outcome.reduction == "mean":
         return _mean(outcome.items)
     everything = np.ones((1, len(outcome.items)))
-    return float(reduce_weighted(outcome, everything, Units(len(outcome.items)))[0])
+    return float(reduce_all([outcome], everything, Units(len(outcome.items)))[0, 0])
 
 
 def _mean(items: Numbers) -> float:
@@ -43,29 +47,44 @@ def check_outcome(outcome: Outcome) -> None:
 
 
 def reduce_all(outcomes: Sequence[Outcome], weights: Numbers, units: Units) -> Numbers:
-    """The values of outcomes of one reduction in each resample, float64 ``(resamples, outcomes)``."""
+    """The outcomes' values in each resample, float64 ``(resamples, outcomes)``.
+
+    outcomes  of one reduction, against one reference
+    weights   ``(resamples, units.count)``; an item of weight 2 counts as if it stood there twice
+    """
     if outcomes[0].reduction == "mean":
         sums = np.stack([units.sums(each.items) for each in outcomes], axis=1)
         sizes = units.sums(np.ones(len(outcomes[0].items)))
         return np.asarray(weights @ sums / (weights @ sizes)[:, None], np.float64)
-    return np.stack([reduce_weighted(each, weights, units) for each in outcomes], axis=1)
+    spread, reference = units.spread(weights), outcomes[0].reference
+    assert reference is not None
+    if outcomes[0].reduction == "v_measure":
+        return np.stack([_v_measure(each.items, reference, spread) for each in outcomes], axis=1)
+    ranked = outcomes[0].reduction == "spearman"
+    return _correlations([each.items for each in outcomes], reference, spread, ranked=ranked)
 
 
-def reduce_weighted(outcome: Outcome, weights: Numbers, units: Units) -> Numbers:
-    """The outcome's value in each resample, float64 ``(resamples,)``. ``weights`` is ``(resamples, units.count)``.
+def _correlations(items: Sequence[Numbers], reference: Numbers, weights: Numbers, *, ranked: bool) -> Numbers:
+    """Weighted correlations of each of ``items`` with ``reference``; 0 in a resample where either has one value."""
+    total = weights.sum(axis=1)
+    y = _ranks(reference, weights) if ranked else (reference - reference.mean())[None, :]
+    towards = weights * (y - (_dot(weights, y) / total)[:, None])
+    spread = _dot(towards, y)
+    told_apart = spread > _ROUNDING * _dot(weights, y * y)
+    result = np.zeros((len(weights), len(items)))
+    for column, each in enumerate(items):
+        x = _ranks(each, weights) if ranked else (each - each.mean())[None, :]
+        square = _dot(weights, x * x)
+        variance = square - _dot(weights, x) ** 2 / total
+        varied = told_apart & (variance > _ROUNDING * square)
+        both = np.sqrt(np.where(varied, spread * variance, 1))
+        result[:, column] = np.where(varied, np.clip(_dot(towards, x) / both, -1, 1), 0.0)
+    return result
 
-    An item of weight 2 counts as if it stood there twice.
-    """
-    if outcome.reduction == "mean":
-        sizes = units.sums(np.ones(len(outcome.items)))
-        return np.asarray((weights @ units.sums(outcome.items)) / (weights @ sizes), np.float64)
-    assert outcome.reference is not None
-    each = units.spread(weights)
-    if outcome.reduction == "v_measure":
-        return _v_measure(outcome.items, outcome.reference, each)
-    if outcome.reduction == "spearman":
-        return _correlation(_ranks(outcome.items, each), _ranks(outcome.reference, each), each)
-    return _correlation(outcome.items[None, :], outcome.reference[None, :], each)
+
+def _dot(left: Numbers, right: Numbers) -> Numbers:
+    """The product of each row with the other's row, or with the only one."""
+    return np.asarray(left @ right[0] if len(right) == 1 else np.einsum("bi,bi->b", left, right), np.float64)
 
 
 def _ranks(values: Numbers, weights: Numbers) -> Numbers:
@@ -78,16 +97,6 @@ def _ranks(values: Numbers, weights: Numbers) -> Numbers:
     level = np.empty(len(values), np.int64)
     level[order] = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(values)))
     return middle[:, level]
-
-
-def _correlation(x: Numbers, y: Numbers, weights: Numbers) -> Numbers:
-    total = weights.sum(axis=1)
-    dx = x - (np.einsum("bi,bi->b", weights, np.broadcast_to(x, weights.shape)) / total)[:, None]
-    dy = y - (np.einsum("bi,bi->b", weights, np.broadcast_to(y, weights.shape)) / total)[:, None]
-    weighted = weights * dx
-    covariance = np.einsum("bi,bi->b", weighted, dy)
-    scale = np.sqrt(np.einsum("bi,bi->b", weighted, dx) * np.einsum("bi,bi,bi->b", weights, dy, dy))
-    return np.where(scale > 0, covariance / np.where(scale > 0, scale, 1), 0.0)
 
 
 def _v_measure(clusters: Numbers, labels: Numbers, weights: Numbers) -> Numbers:

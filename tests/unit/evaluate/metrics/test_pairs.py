@@ -10,6 +10,7 @@ from scipy import stats
 
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.metrics.pairs import correlations
+from umekomi.evaluate.outcomes import Outcome, Reduction
 from umekomi.evaluate.statistics import value
 from umekomi.types import Vectors
 
@@ -38,6 +39,15 @@ def test_spearman_asks_for_the_order_only(seed: int) -> None:
     scores = np.random.default_rng(seed).random(20)
     plain, bent = (value(correlations(first, second, each)[0]) for each in (scores, np.exp(3 * scores)))
     assert plain == pytest.approx(bent, abs=1e-12)
+
+
+@pytest.mark.parametrize("reduction", ["spearman", "pearson"])
+def test_perfect_order_is_1_and_one_value_is_0(reduction: Reduction) -> None:
+    scores = np.random.default_rng(0).random(50)
+    assert value(Outcome("sts", scores, reduction, scores)) == pytest.approx(1, abs=1e-12)
+    assert value(Outcome("sts", -scores, reduction, scores)) == pytest.approx(-1, abs=1e-12)
+    assert value(Outcome("sts", np.full(50, 0.3), reduction, scores)) == 0
+    assert value(Outcome("sts", scores, reduction, np.full(50, 0.3))) == 0
 
 
 @pytest.mark.parametrize(
