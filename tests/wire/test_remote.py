@@ -141,6 +141,7 @@ def test_an_upstream_without_such_routes() -> None:
     with upstream(behave) as back, serving(ModelSettings(name="far", remote=back.remote())) as front:
         answer = front.client.post("/v1/tokenize", json={"model": "far", "prompt": "x"})
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_capability")
+        assert [asked.path for asked in back.asked] == ["/v1/tokenize", "/tokenize"]  # the second is vLLM's
         ranked = front.client.post("/v1/rerank", json={"model": "far", "query": "q", "documents": ["a", "b"]})
         assert ranked.json()["method"] == "unknown"
         assert [result["index"] for result in ranked.json()["results"]] == [0, 1]

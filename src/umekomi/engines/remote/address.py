@@ -27,6 +27,13 @@ class Address:
     tls: ssl.SSLContext | None
     headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
 
+    def target(self, route: str) -> bytes:
+        """The path of a route on the wire; ``../`` before it leaves ``/v1``."""
+        path = self.path
+        if route.startswith("../"):
+            path, route = path.rpartition("/")[0], route.removeprefix("../")
+        return f"{path}/{route}".encode("ascii")
+
     @classmethod
     def of(cls, base_url: str, *, key: str | None) -> Self:
         """Raises `ConfigError` for a key that no header can carry."""

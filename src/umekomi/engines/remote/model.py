@@ -25,7 +25,7 @@ from umekomi.engines.remote.failures import Failure, WrongAnswer
 from umekomi.engines.remote.replica import Exchange, Replica
 from umekomi.engines.remote.stream import RemoteStream
 from umekomi.engines.remote.upstream import Upstream
-from umekomi.errors import UmekomiError
+from umekomi.errors import UmekomiError, UpstreamRefusal
 from umekomi.models.card import FINGERPRINT_LENGTH, Capability
 
 GenerationKind: TypeAlias = Literal["chat", "complete"]
@@ -130,12 +130,12 @@ class RemoteModel:
         return await self._whole("rerank", body, lambda content: parse_scores(content, count=count, top_n=top_n))
 
     async def tokenize(self, text: str, *, special: bool) -> Answer:
-        """``tokens``, ``count`` and perhaps ``max_model_len``."""
-        return await self._whole("tokenize", {"prompt": text, "add_special_tokens": special}, parse_tokens)
+        """``tokens``, ``count``, perhaps ``max_model_len``. Raises `UpstreamRefusal` where there is no such route."""
+        return await self._beside("tokenize", {"prompt": text, "add_special_tokens": special}, parse_tokens)
 
     async def detokenize(self, ids: Sequence[int]) -> Answer:
-        """``prompt``."""
-        return await self._whole("detokenize", {"tokens": ids}, parse_text)
+        """``prompt``. Raises as `tokenize` does."""
+        return await self._beside("detokenize", {"tokens": ids}, parse_text)
 
     def close(self) -> None:
         """End the connections that are kept; from any thread."""
@@ -143,6 +143,13 @@ class RemoteModel:
             return
         with contextlib.suppress(RuntimeError):  # the loop is closed, and its sockets with it
             self._loop.call_soon_threadsafe(self.upstream.close)
+
+    async def _beside(self, route: str, body: Body, parse: Callable[[bytes], T]) -> T:
+        """A route that OpenAI's protocol lacks: umekomi has it under ``/v1``, vLLM beside it."""
+        try:
+            return await self._whole(route, body, parse)
+        except UpstreamRefusal:
+            return await self._whole(f"../{route}", body, parse)
 
     async def _whole(self, path: str, body: Body, parse: Callable[[bytes], T]) -> T:
         async def read(exchange: Exchange) -> T:

@@ -95,12 +95,11 @@ class Replica:
     async def _ask(
         self, connection: Connection, path: str, body: bytes, *, deadline: float, begin_s: float
     ) -> Exchange:
-        target = f"{self.address.path}/{path}".encode("ascii")
         along = [(name.encode("ascii"), value.encode("latin-1")) for name, value in handed_on.get().items()]
         headers = [*self.address.headers, *along, (b"content-length", b"%d" % len(body))]
         try:
             async with asyncio.timeout_at(deadline):
-                connection.send(target, headers, body)
+                connection.send(self.address.target(path), headers, body)
                 head = await connection.head()
         except TimeoutError:
             connection.close()

@@ -85,6 +85,8 @@ class Upstream:
                 tried.add(replica.number)
         if failure is None:
             raise self._resting()
+        if failure.outcome == "busy":  # of the others, the error itself tells the log
+            _log.warning("upstream model=%s %s", self.name, failure.describe(last.address.base_url))
         raise failure.as_error(self.name, last.address.base_url)
 
     def note(self, replica: Replica, failure: Failure | None) -> None:
