@@ -74,6 +74,10 @@ def _check(results: Results, views: Sequence[View]) -> None:
     for view in views:
         if view.dataset not in datasets or view.model not in models:
             raise InvalidInput(f"the results do not know '{view.model}' on '{view.dataset}'", param="views")
+        for what, rows, expected in view.counts():
+            if rows != expected:
+                where = f"'{view.model}' on '{view.dataset}'"
+                raise InvalidInput(f"{where}: {what} of {rows} rows where there are {expected}", param="views")
 
 
 def _filled(template: str, parts: dict[str, Callable[[], Iterable[bytes]]]) -> Iterator[bytes]:

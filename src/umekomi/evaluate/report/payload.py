@@ -47,7 +47,7 @@ def iter_data(results: Results, views: Sequence[View], words: dict[str, str]) ->
     for number, (dataset, task) in enumerate(tasks.items()):
         theirs = [view for view in views if view.dataset == dataset]
         rows = corpus_rows(task, theirs) if isinstance(task, RetrievalTask) else None
-        shown = show_dataset(f"data-{number}", task, theirs)
+        shown = show_dataset(f"data-{number}", task, rows)
         datasets[dataset] = shown.entry
         yield from shown.elements
         for view in theirs:
@@ -128,13 +128,14 @@ class Shown:
     elements: Iterator[Piece]
 
 
-def show_dataset(name: str, task: Task, views: Sequence[View]) -> Shown:
-    """``views`` are those of this data set. Of a corpus only what they refer to is shown, unless it has a map."""
+def show_dataset(name: str, task: Task, rows: NDArray[np.int64] | None) -> Shown:
+    """``rows``: those of the corpus that the page has a use for, where the task is one of retrieval."""
     if isinstance(task, LabelTask):
         return _show_labels(name, task)
     if isinstance(task, PairTask):
         return _show_pairs(name, task)
-    return _show_retrieval(name, task, corpus_rows(task, views))
+    assert rows is not None
+    return _show_retrieval(name, task, rows)
 
 
 def _show_labels(name: str, task: LabelTask) -> Shown:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from umekomi.evaluate.outcomes import Outcome
 from umekomi.evaluate.projection import Layout
-from umekomi.evaluate.tasks import Task
+from umekomi.evaluate.tasks import RetrievalTask, Task
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,3 +31,13 @@ class View:
     layout: Layout | None = None
     neighbours: NDArray[np.int64] | None = None
     outcomes: tuple[Outcome, ...] = ()
+
+    def counts(self) -> list[tuple[str, int, int]]:
+        """What is there, its rows, and the rows that the task asks of it."""
+        found = []
+        if self.layout is not None:
+            mapped = len(self.task.corpus) if isinstance(self.task, RetrievalTask) else len(self.task)
+            found.append(("a map", len(self.layout.points), mapped))
+        if self.neighbours is not None:
+            found.append(("neighbours", len(self.neighbours), len(self.task)))
+        return found

@@ -128,6 +128,9 @@ def test_views_of_unknown_models_and_languages_are_refused(tmp_path: Path) -> No
     stranger = replace(sample.views[0], model="stranger")
     with pytest.raises(InvalidInput, match="do not know 'stranger'"):
         write_report(tmp_path / "report.html", sample.results, [stranger])
+    short = replace(sample.views[0], neighbours=np.zeros((3, 3), np.int64))
+    with pytest.raises(InvalidInput, match="neighbours of 3 rows where there are 90"):
+        write_report(tmp_path / "report.html", sample.results, [short])
     with pytest.raises(InvalidInput, match="speaks en, ja"):
         write_report(tmp_path / "report.html", sample.results, [], language="fr")  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
