@@ -18,6 +18,8 @@ _WINDOW_CHARS = 65_536
 """Of a longer text, only a beginning is tokenised, as long as it makes enough tokens: a few megabytes of text could
 become gigabytes of tokens, of which hundreds are kept."""
 
+_LEAST_TOKENS = 2
+
 _ENOUGH = 2
 """Contexts that a beginning must fill, so that its own end, where it may split otherwise, is cut off again."""
 
@@ -55,15 +57,17 @@ class PairCutter:
     def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, types: bool, name: str) -> None:
         """All tokens are of type 0 without ``types``.
 
-        Raises `UnsupportedModel` where nothing would stand between a query and a document.
+        Raises `UnsupportedModel` where nothing would stand between a query and a document, or both do not fit.
         """
         self._tokenizer = tokenizer
         self._limit = max_tokens
         self._types = types
         self._frame = _read_frame(tokenizer.encode(_PROBE, _PROBE))
-        if not self._frame.between or max_tokens <= self._frame.tokens + 1:
+        if not self._frame.between:
+            raise UnsupportedModel(f"{name}: its tokenizer puts no token between a query and a document")
+        if max_tokens < self._frame.tokens + _LEAST_TOKENS:
             raise UnsupportedModel(
-                f"{name}: its tokenizer makes no pairs that fit {max_tokens} tokens with a mark between their texts"
+                f"{name}: its context of {max_tokens} tokens leaves no room for a query and a document"
             )
 
     def prepare(self, query: str, documents: Sequence[str]) -> list[Pair]:

@@ -67,8 +67,14 @@ def test_what_is_no_text_is_named_by_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tokenizer", "limit"), [(train_byte_tokenizer(start=True), 20), (TOKENIZER, 5)], ids=["no mark", "no room"]
+    ("tokenizer", "limit", "message"),
+    [
+        (train_byte_tokenizer(start=True), 20, "no token between a query and a document"),
+        (TOKENIZER, 5, "5 tokens leaves no room"),
+    ],
 )
-def test_a_tokenizer_that_makes_no_pairs_is_refused(tokenizer: Tokenizer, limit: int) -> None:
-    with pytest.raises(UnsupportedModel, match="makes no pairs that fit"):
+def test_a_tokenizer_that_makes_no_pairs_is_refused(tokenizer: Tokenizer, limit: int, message: str) -> None:
+    with pytest.raises(UnsupportedModel, match=message):
         PairCutter(tokenizer, max_tokens=limit, types=True, name="tiny")
+    (pair,) = PairCutter(TOKENIZER, max_tokens=6, types=True, name="tiny").prepare("a b c", ["d e f"])
+    assert pair.tokens == 6

@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from umekomi.engines.head import load_head
 from umekomi.engines.pairs import PairCutter
 from umekomi.engines.texts import UNLIMITED, TextCutter
 from umekomi.engines.torch.device import choose_device, choose_number_format, set_threads
 from umekomi.engines.torch.encoder import TorchEncoder
-from umekomi.engines.torch.loading import load_module, rows_of
+from umekomi.engines.torch.loading import load_module, named, rows_of
 from umekomi.engines.torch.options import CARD_POOLING, TorchOptions, read_options
 from umekomi.engines.torch.reranker import TorchReranker
 from umekomi.engines.torch.transformer import Transformer
 from umekomi.errors import BrokenModel, ConfigError, UnsupportedModel
+from umekomi.models.architectures import hidden_size
 from umekomi.models.bundle import Bundle
 from umekomi.models.card import ModelCard
 from umekomi.models.ranking import read_score_activation, tells_types
@@ -48,12 +51,15 @@ def open_encoder(
     set_threads(threads)
     module = load_module(bundle, task="encode", device=device, number_format=number_format)
     _check_vocabulary(bundle, cutter, rows_of(module))
+    transformer = Transformer(module, device=device)
+    start = _start_token(bundle)
+    _try_out(bundle, transformer, start)
     return TorchEncoder(
         card.with_precision(number_format),
-        transformer=Transformer(module, device=device),
+        transformer=transformer,
         cutter=cutter,
         head=head,
-        start=_start_token(bundle),
+        start=start,
         batch_tokens=chosen.batch_tokens,
     )
 
@@ -79,7 +85,7 @@ def open_reranker(
     set_threads(threads)
     module = load_module(bundle, task="rank", device=device, number_format=number_format)
     _check_vocabulary(bundle, TextCutter(tokenizer, max_tokens=card.max_tokens), rows_of(module))
-    return TorchReranker(
+    reranker = TorchReranker(
         card.with_precision(number_format),
         module=module,
         device=device,
@@ -87,6 +93,21 @@ def open_reranker(
         activation=activation,
         batch_tokens=chosen.batch_tokens,
     )
+    with named(bundle):
+        reranker.score("a", ["b"])  # as `_try_out`
+    return reranker
+
+
+def _try_out(bundle: Bundle, transformer: Transformer, start: int) -> None:
+    """Run one token: what does not compute is said now, and the weights come into memory, where they are counted.
+
+    Raises `BrokenModel`.
+    """
+    with named(bundle):
+        found = transformer.pooled([np.array([start], np.int32)], bundle.card.pooling).shape[1]
+    expected = hidden_size(bundle.config, bundle.folder / "config.json")
+    if found != expected:
+        raise BrokenModel(f"{bundle.folder}: a token's state has {found} numbers; config.json says {expected}")
 
 
 def _check_vocabulary(bundle: Bundle, cutter: TextCutter, rows: int) -> None:

@@ -55,7 +55,7 @@ def load_module(bundle: Bundle, *, task: Task, device: Any, number_format: Numbe
     torch = require("torch", extra="train")
     config = _build_config(bundle)
     model_class = _model_class(bundle, config, task)
-    with _quiet(), _named(bundle):
+    with _quiet(), named(bundle):
         tensors = _read_tensors(bundle)
         _check_size(bundle, model_class, config, tensors)
         with nullcontext() if number_format == "fp32" else COMPUTING:
@@ -81,7 +81,7 @@ def _build_config(bundle: Bundle) -> Any:
             f"{transformers.__version__} does not know; a newer one may"
         )
     values = {k: v for k, v in bundle.config.items() if k not in _NOT_TAKEN and not k.startswith("_")}
-    with _quiet(), _named(bundle):
+    with _quiet(), named(bundle):
         config = config_class.from_dict({**values, "use_cache": False})
         config.use_cache = False  # a cache of the past would only take memory
     return config
@@ -183,17 +183,17 @@ def _check_report(bundle: Bundle, report: Mapping[str, Any], *, unused: str | No
 
 
 @contextmanager
-def _named(bundle: Bundle) -> Iterator[None]:
+def named(bundle: Bundle) -> Iterator[None]:
     """Turns whatever the libraries say of a damaged model into an error that names its folder."""
     torch = require("torch", extra="train")
     try:
         yield
-    except (BrokenModel, UnsupportedModel):
+    except (EngineError, BrokenModel, UnsupportedModel):
         raise
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise EngineError(f"{bundle.card.name}: not enough memory to load it: {_first_line(error)}") from None
     except Exception as error:
-        raise BrokenModel(f"{bundle.folder}: cannot be loaded: {_first_line(error)}") from None
+        raise BrokenModel(f"{bundle.folder}: cannot be loaded and run: {_first_line(error)}") from None
 
 
 @contextmanager
