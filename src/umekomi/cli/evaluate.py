@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from typer.core import TyperGroup
 
 from umekomi.cli import options
 from umekomi.cli.evaluate_mteb import mteb
@@ -59,17 +58,8 @@ RoleChoice = Annotated[
 ReportLanguage = Annotated[Language, typer.Option("--language", help="Language of the report.")]
 
 
-class _RunByDefault(TyperGroup):
-    """``umekomi evaluate DATASET…`` runs; ``compare``, ``parity`` and ``mteb`` are commands beside it."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
-            args = ["run", *args]
-        return list(super().parse_args(ctx, args))
-
-
 evaluate_app = typer.Typer(
-    cls=_RunByDefault,
+    cls=options.RunByDefault,
     no_args_is_help=True,
     help="Compare embedding models on your own data. umekomi evaluate DATASET… -m MODEL… is short for "
     "umekomi evaluate run DATASET… -m MODEL….",
@@ -187,6 +177,8 @@ def _say_how_read(name: str, origin: Origin) -> None:
         )
     for reason, count in origin.skipped.items():
         options.notify(f"{name}: {count} rows left out: {reason}")
+    if origin.preparation:
+        options.notify(f"{name}: {'; '.join(origin.preparation)}")
 
 
 def print_ranking(results: Results) -> None:

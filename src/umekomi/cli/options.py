@@ -7,9 +7,10 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from umekomi.errors import ConfigError
 from umekomi.types import Precision, Role, Truncation
@@ -47,6 +48,16 @@ TaskColumns = Annotated[
         help="Repeat it: USE=COLUMN, where USE is text, label, group, first, second, score, query, positive or id.",
     ),
 ]
+
+
+class RunByDefault(TyperGroup):
+    """A group whose command ``run`` is meant where the first word names none: ``umekomi evaluate DATASET…``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["run", *args]
+        return list(super().parse_args(ctx, args))
+
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
