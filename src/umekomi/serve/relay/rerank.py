@@ -38,7 +38,7 @@ async def relay_rerank(request: Request, resident: Resident, asked: RerankReques
     record.stages.end("upstream")
     service.gate.charge(record.key, tokens)
     record.facts.update(tokens=tokens)
-    answer = rerank_answer(asked, scores, name=name, method=method)
+    answer = rerank_answer(asked, scores, name=name, method=method, tokens=tokens or None)
     headers = {"x-umekomi-rerank-method": method}
     return Response(orjson.dumps(answer), headers=headers, media_type="application/json")
 
