@@ -21,6 +21,7 @@ from umekomi.types import Vectors
 BLOCK_BYTES = 256 << 20
 _GROUP = 64
 _SPARE_GROUPS = 32
+_CROWD_ROWS = 64
 
 _Rows: TypeAlias = NDArray[np.int64]
 _Found: TypeAlias = tuple[_Rows, NDArray[np.float32]]
@@ -78,8 +79,8 @@ def iter_similarities(
 
 def _iter_best(vectors: Vectors, queries: Vectors | None, *, depth: int, block_bytes: int) -> Iterator[_Found]:
     """Blocks of queries against all texts. The table's columns lie in ``width`` layers, so that one look at the
-    largest of each column's layers stands for ``width`` texts; the last layer is filled up with -inf."""
-    count, dim = vectors.shape
+    largest of each column's layers stands for ``width`` texts; the last places are filled up with -inf."""
+    count = len(vectors)
     asking = vectors if queries is None else queries
     width = min(_GROUP, max(1, count // (8 * depth)))
     groups = -(-count // width)
@@ -87,21 +88,29 @@ def _iter_best(vectors: Vectors, queries: Vectors | None, *, depth: int, block_b
     table = np.full((rows, groups * width), -np.inf, np.float32)
     for start in range(0, len(asking), rows):
         block = asking[start : start + rows]
+        own = np.arange(start, start + len(block)) if queries is None else None
         part = table[: len(block)]
         np.matmul(block, vectors.T, out=part[:, :count])
-        if queries is None:
-            own = np.arange(len(block))
-            part[own, start + own] = -np.inf
-        layers = part.reshape(len(block), width, groups)
-        row, column, crowded = _candidates(layers, depth=depth, slack=margin(dim))
-        similarity = similarity_of_pairs(block, vectors, left_rows=row, right_rows=column)
-        index, best = np.zeros((len(block), depth), np.int64), np.zeros((len(block), depth), np.float32)
-        plain = np.flatnonzero(~crowded)
-        index[plain], best[plain] = _first(row, column, similarity, depth=depth)
-        for each in np.flatnonzero(crowded):
-            left_out = start + int(each) if queries is None else None
-            index[each], best[each] = _first_of_all(block[each], vectors, depth=depth, left_out=left_out)
-        yield index, best
+        if own is not None:
+            part[np.arange(len(block)), own] = -np.inf
+        yield _best(part.reshape(len(block), width, groups), block, vectors, own=own, depth=depth)
+
+
+def _best(
+    layers: NDArray[np.float32], block: Vectors, vectors: Vectors, *, own: _Rows | None, depth: int
+) -> _Found:
+    """The ``depth`` best of each row of ``block``, whose rounded similarities are ``layers``.
+
+    own  the row of ``vectors`` that each row of the block is
+    """
+    row, column, crowded = _candidates(layers, depth=depth, slack=margin(block.shape[1]))
+    similarity = similarity_of_pairs(block, vectors, left_rows=row, right_rows=column)
+    index, best = np.zeros((len(block), depth), np.int64), np.zeros((len(block), depth), np.float32)
+    plain = np.flatnonzero(~crowded)
+    index[plain], best[plain] = _first(row, column, similarity, depth=depth)
+    for at, found in _iter_first_of_all(block, vectors, rows=np.flatnonzero(crowded), own=own, depth=depth):
+        index[at], best[at] = found
+    return index, best
 
 
 def _candidates(layers: NDArray[np.float32], *, depth: int, slack: float) -> tuple[_Rows, _Rows, NDArray[np.bool_]]:
@@ -129,12 +138,25 @@ def _first(row: _Rows, column: _Rows, similarity: NDArray[np.float32], *, depth:
     return column[take], similarity[take]
 
 
-def _first_of_all(query: NDArray[np.float32], vectors: Vectors, *, depth: int, left_out: int | None) -> _Found:
-    """The same for one text, among all: for those with too many candidates to list."""
-    similarity = similarity_table(query[None, :], vectors)[0]
-    if left_out is not None:
-        similarity[left_out] = -np.inf
-    last = np.partition(similarity, len(similarity) - depth)[len(similarity) - depth]
+def _iter_first_of_all(
+    block: Vectors, vectors: Vectors, *, rows: _Rows, own: _Rows | None, depth: int
+) -> Iterator[tuple[int, _Found]]:
+    """The same for the ``rows`` of a block that have too many candidates to list, from all exact similarities.
+
+    own  the row of ``vectors`` that each row of the block is
+    """
+    for start in range(0, len(rows), _CROWD_ROWS):
+        some = rows[start : start + _CROWD_ROWS]
+        table = similarity_table(block[some], vectors)
+        for row, similarity in zip(some, table, strict=True):
+            if own is not None:
+                similarity[own[row]] = -np.inf
+            yield int(row), _first_of_one(similarity, depth=depth)
+
+
+def _first_of_one(similarity: NDArray[np.float32], *, depth: int) -> _Found:
+    place = len(similarity) - depth
+    last = np.partition(similarity, place)[place]
     above = np.flatnonzero(similarity > last)
     level = np.flatnonzero(similarity == last)[: depth - len(above)]
     column = np.concatenate([above[np.lexsort((above, -similarity[above]))], level])

@@ -25,7 +25,7 @@ def rank(values: Mapping[str, float], tied: Iterable[Collection[str]]) -> dict[s
     Being tied need not carry over: where A and B are tied, and B and C, but A beats C, the ranks are 1, 1 and 2.
     """
     pairs = {frozenset(each) for each in tied}
-    names = sorted(values, key=lambda name: -values[name])
+    names = sorted(values, key=lambda name: (-values[name], name))
     return {
         name: 1 + sum(values[other] > values[name] and frozenset((name, other)) not in pairs for other in names)
         for name in names

@@ -11,7 +11,6 @@ from umekomi.errors import InvalidInput
 from umekomi.evaluate.outcomes import Outcome
 from umekomi.evaluate.statistics.resampling import Numbers, Units
 
-
 _ROUNDING = 1e-12
 """A variance below this share of the mean square is what rounding leaves of equal values."""
 

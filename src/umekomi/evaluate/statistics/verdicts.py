@@ -41,7 +41,7 @@ def judge(
 ) -> Judgement:
     """Compares all models by one metric. ``unit`` is what items are called in sentences: texts, pairs, queries."""
     values = {name: value(each) for name, each in outcomes.items()}
-    order = sorted(values, key=lambda name: -values[name])
+    order = sorted(values, key=lambda name: (-values[name], name))
     found = {name: outcomes[name] for name in order}
     metric = found[order[0]].metric
     check_all_alike(found.values())
