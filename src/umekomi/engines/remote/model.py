@@ -130,7 +130,7 @@ class RemoteModel:
         return await self._whole("rerank", body, lambda content: parse_scores(content, count=count, top_n=top_n))
 
     async def tokenize(self, text: str, *, special: bool) -> Answer:
-        """``tokens``, ``count``, perhaps ``max_model_len``. Raises `UpstreamRefusal` where there is no such route."""
+        """``tokens``, ``count``, perhaps ``max_model_len``. Raises `UpstreamRefusal` where no route gives them."""
         return await self._beside("tokenize", {"prompt": text, "add_special_tokens": special}, parse_tokens)
 
     async def detokenize(self, ids: Sequence[int]) -> Answer:
