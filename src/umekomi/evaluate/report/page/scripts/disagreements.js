@@ -180,6 +180,7 @@ function turn(list, paging, page) {
 
 function oneCase(row, a, b, state) {
   const asked = question(state.dataset, row);
+  const shown = index.datasets[state.dataset].kind === "labels" ? 5 : 3;
   const side = (view, name) =>
     el(
       "div",
@@ -189,7 +190,7 @@ function oneCase(row, a, b, state) {
         "ol",
         { class: "found" },
         ...answers(view, row, state)
-          .slice(0, 5)
+          .slice(0, shown)
           .map((answer) =>
             el(
               "li",
@@ -204,7 +205,7 @@ function oneCase(row, a, b, state) {
   return el(
     "article",
     { class: "case" },
-    el("span", { class: "badge" }, asked.name),
+    asked.name === asked.id ? null : el("span", { class: "badge" }, asked.name),
     " ",
     el("span", { class: "muted" }, asked.id),
     el("p", { class: "text" }, short(asked.text, 220)),
