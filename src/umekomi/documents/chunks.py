@@ -207,8 +207,9 @@ class _Packer:
         """The chunk of the units so far; headings at its end, and what did not fit after all, open the next."""
         units, above = self._units, self._above
         kept: list[_Unit] = []
-        while not last and len(units) > 1 and units[-1].block.kind == "heading":
-            kept.insert(0, units.pop())
+        if not last and any(unit.block.kind != "heading" for unit in units):
+            while units[-1].block.kind == "heading":
+                kept.insert(0, units.pop())
         self._units, self._tokens = [], 0
         less = 0
         while (tokens := self._count(units)) > self._size.max_tokens:

@@ -10,9 +10,10 @@ from typing import Final
 from umekomi.documents.passages import Part
 
 _HYPHENS: Final = "-\u2010\u00ad"
-_BROKEN: Final = re.compile(r"([^\W_]+)[-\u2010\u00ad]$")
 _WORD: Final = re.compile(r"[^\W_]+(?:[-\u2010][^\W_]+)*")
-_END_OF_LINE: Final = re.compile(r"\S*[-\u2010\u00ad]\s*$")
+_LONGEST_WORD: Final = 100
+"""Characters around a line's end that are looked at: patterns that search a whole line take its length squared."""
+
 _MAX_WORDS: Final = 200_000
 _LIST_MARK: Final = re.compile(
     r"\s*(?:[・●○■□◆◇▲△▼▽★☆※•‣◦⁃*–—►▶➢✓]|[-+]\s|[(（［\[]?(?:\d{1,3}|[a-zA-Zivxア-ンイロハ一二三四五六七八九十]{1,3})[)）］\].．、]\s?(?!\d)"
@@ -77,13 +78,14 @@ class Words:
         for line in lines:
             if len(known) > _MAX_WORDS:
                 break
-            known.update(word.casefold() for word in _WORD.findall(_END_OF_LINE.sub("", line)))
+            whole = line.rsplit(None, 1)[0] if line.rstrip().endswith(tuple(_HYPHENS)) else line
+            known.update(word.casefold() for word in _WORD.findall(whole))
         return cls(frozenset(known))
 
     def keeps_hyphen(self, before: str, after: str) -> bool:
         """Whether the hyphen between ``before`` and ``after`` (their letters, without it) is the word's own."""
-        head = re.search(r"[^\W_]+(?:[-\u2010][^\W_]+)*$", before)
-        tail = re.match(r"[^\W_]+(?:[-\u2010][^\W_]+)*", after)
+        head = re.search(r"[^\W_]+(?:[-\u2010][^\W_]+)*$", before[-_LONGEST_WORD:])
+        tail = _WORD.match(after[:_LONGEST_WORD])
         if head is None or tail is None:
             return True
         first, second = head[0], tail[0]
@@ -104,9 +106,9 @@ def join_lines(lines: Sequence[Part], words: Words) -> tuple[Part, ...]:
             continue
         before = joined[-1].text.rstrip()
         glue = glue_between(before, line.text)
-        if broken := _BROKEN.search(before):
+        if before.endswith(tuple(_HYPHENS)) and before[-2:-1].isalnum():
             glue = ""
-            if not words.keeps_hyphen(before[: broken.end(1)], line.text.lstrip()):
+            if not words.keeps_hyphen(before[:-1], line.text.lstrip()):
                 before = before[:-1]
         joined[-1] = replace(joined[-1], text=before)
         joined.append(Part(line.text.lstrip(), line.offset + _indent(line.text), line.page, glue))

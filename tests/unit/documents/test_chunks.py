@@ -111,6 +111,11 @@ def test_headings_open_chunks_and_are_told_to_those_below() -> None:
     ]
 
 
+def test_headings_alone_fill_chunks_too() -> None:
+    chunks = list(build_chunks(document(*[("見出しです", 1)] * 10), COUNTER, size=SIZE))
+    assert [chunk.text.count("見") for chunk in chunks] == [4, 4, 2]
+
+
 def test_places_lead_back_to_the_page() -> None:
     parts = (Part("あ" * 20 + "。", 100, 3), Part("い" * 20 + "。", 7, 4))
     whole = Document("id", "a.pdf", "pdf", "ja", tuple(iter_blocks([Passage("text", parts)])))

@@ -10,12 +10,13 @@ from umekomi.documents.lines import Words, join_lines
 from umekomi.documents.passages import Part, Passage, Reading, row_line
 from umekomi.documents.readers.text import iter_windows
 
-_HEADING: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+|$)(.*?)(?:[ \t]+#+)?[ \t]*$")
+_HEADING: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+|$)")
 _UNDERLINE: Final = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 _RULE: Final = re.compile(r" {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$")
 _ITEM: Final = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s")
 _TABLE_RULE: Final = re.compile(r"\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$")
+_MAX_RULE_CHARACTERS: Final = 2_000
 _CELL: Final = re.compile(r"(?<!\\)\|")
 _COMMENT: Final = re.compile(r"^\s*<!--.*?-->\s*$")
 _NO_WORDS: Final = Words(frozenset())
@@ -44,12 +45,14 @@ def _blocks(lines: list[Part]) -> Iterator[Passage]:
         if fence := _FENCE.match(line.text):
             yield from _paragraph(paragraph)
             position = yield from _code(lines, position + 1, fence[1])
-        elif "|" in line.text and not paragraph and _TABLE_RULE.match(following) and "|" in following:
+        elif "|" in line.text and not paragraph and _is_table_rule(following):
             position = yield from _table(lines, position)
         elif heading := _HEADING.match(line.text):
             yield from _paragraph(paragraph)
-            part = Part(heading[2], line.offset + heading.start(2))
-            yield Passage("heading", (part,), level=len(heading[1]))
+            title = line.text[heading.end() :].rstrip()
+            closed = title.rstrip("#")
+            title = closed if closed[-1:] in ("", " ", "\t") else title  # "# Title #", but "# C#"
+            yield Passage("heading", (Part(title, line.offset + heading.end()),), level=len(heading[1]))
             position += 1
         elif paragraph and (underline := _UNDERLINE.match(line.text)):
             yield Passage("heading", join_lines(paragraph, _NO_WORDS), level=1 if underline[1][0] == "=" else 2)
@@ -64,6 +67,10 @@ def _blocks(lines: list[Part]) -> Iterator[Passage]:
             paragraph.append(line)
             position += 1
     yield from _paragraph(paragraph)
+
+
+def _is_table_rule(line: str) -> bool:
+    return "|" in line and len(line) < _MAX_RULE_CHARACTERS and _TABLE_RULE.match(line) is not None
 
 
 def _paragraph(lines: list[Part]) -> Iterator[Passage]:
