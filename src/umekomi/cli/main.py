@@ -23,6 +23,7 @@ from umekomi.cli.keys import keys_app
 from umekomi.cli.models import models_app
 from umekomi.cli.serve import serve
 from umekomi.cli.similarity import similarity
+from umekomi.cli.synthesize import synthesize_app
 from umekomi.cli.usage import usage
 from umekomi.errors import UmekomiError
 
@@ -41,6 +42,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(documents_app, name="documents")
+app.add_typer(synthesize_app, name="synthesize")
 app.add_typer(config_app, name="config")
 app.add_typer(keys_app, name="keys")
 app.command()(usage)

@@ -1,0 +1,337 @@
+"""``umekomi synthesize``: training pairs from documents, written by an LLM, filtered, split, and reviewed."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast, get_args
+
+import typer
+
+from umekomi.cli import options
+from umekomi.errors import ConfigError, InvalidInput
+
+if TYPE_CHECKING:
+    from umekomi.synthesize.calls.driving import Progress
+    from umekomi.synthesize.calls.llm import Llm
+    from umekomi.synthesize.corpus import Corpus
+    from umekomi.synthesize.pairs import Rejection, Split, Style
+    from umekomi.synthesize.planning import Plan
+    from umekomi.synthesize.publishing import Logs
+    from umekomi.synthesize.selection import Eligibility
+    from umekomi.synthesize.settings import SynthesisSettings
+
+LANGUAGES_AUTO = "auto"
+
+synthesize_app = typer.Typer(
+    cls=options.RunByDefault,
+    no_args_is_help=True,
+    help="Make training pairs from documents. umekomi synthesize DOCS… is short for umekomi synthesize run DOCS….",
+)
+review_app = typer.Typer(help="Review pairs in a spreadsheet.", no_args_is_help=True)
+synthesize_app.add_typer(review_app, name="review")
+
+Folder = Annotated[Path, typer.Argument(help="Folder of a finished synthesis.")]
+
+
+class TerminalWatch:
+    """Progress bars and notices on standard error; calls show tokens, cost and the time left."""
+
+    def __init__(self, *, prompt_price: float, completion_price: float) -> None:
+        self._prices = (prompt_price, completion_price)
+
+    def stage(self, title: str, *, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        return options.progress(title, total=total)
+
+    @contextmanager
+    def calls(self, title: str) -> Iterator[Callable[[Progress], None]]:
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        last: list[Progress] = []
+        with console.status(title, spinner="line") as status:
+
+            def advance(progress: Progress) -> None:
+                last[:] = [progress]
+                status.update(f"{title}: {self._line(progress)}")
+
+            yield advance
+        if last and last[0].total:
+            options.notify(f"{title}: {self._line(last[0])}")
+
+    def notify(self, message: str) -> None:
+        options.notify(message)
+
+    def _line(self, progress: Progress) -> str:
+        parts = [f"{progress.done} of {progress.total}"]
+        if progress.kept_before:
+            parts.append(f"{progress.kept_before} kept from before")
+        parts.append(f"{progress.prompt_tokens + progress.completion_tokens:,} tokens")
+        cost = cost_of(progress.prompt_tokens, progress.completion_tokens, *self._prices)
+        if cost:
+            parts.append(f"cost {cost:.2f}")
+        if progress.seconds_left:
+            parts.append(f"about {duration(progress.seconds_left)} left")
+        if progress.given_up:
+            parts.append(f"{progress.given_up} failed")
+        return ", ".join(parts)
+
+
+@synthesize_app.command("run")
+def run(
+    documents: Annotated[
+        list[Path], typer.Argument(help="Documents, folders of them, or a corpus.jsonl of umekomi documents read.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
+    llm: Annotated[
+        str, typer.Option("--llm", help="GGUF file or starter name, or http://host:8080/v1#name for a server.")
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Model that will be tuned: counts tokens, makes the round trip."),
+    ] = None,
+    per_document: Annotated[int, typer.Option(min=1, help="Queries for each document, in all styles.")] = 20,
+    languages: Annotated[str, typer.Option(help="auto, or some of en,ja: chunks in others are passed over.")] = (
+        LANGUAGES_AUTO
+    ),
+    styles: Annotated[str, typer.Option(help="Some of question,keyword,claim.")] = "question,keyword,claim",
+    answers: Annotated[bool, typer.Option("--answers", help="Have an answer written for each query.")] = False,
+    judge: Annotated[bool, typer.Option("--judge/--no-judge", help="Have the LLM judge its own pairs.")] = True,
+    keywords: Annotated[
+        Path | None, typer.Option(help="File with a keyword a line: only chunks with one of them, in any case.")
+    ] = None,
+    min_chars: Annotated[int, typer.Option(min=0, help="Only chunks of at least so many characters.")] = 0,
+    max_chars: Annotated[int | None, typer.Option(min=1, help="Only chunks of at most so many.")] = None,
+    examples: Annotated[Path | None, typer.Option(help="File with a real query a line, shown to the LLM.")] = None,
+    queries: Annotated[
+        Path | None, typer.Option(help="File of real queries: matched to chunks, mixed in and compared.")
+    ] = None,
+    splits: Annotated[
+        Path | None, typer.Option(help="CSV with the columns source and split, for every document.")
+    ] = None,
+    prompts: Annotated[Path | None, typer.Option(help="Folder with prompts that replace umekomi's own.")] = None,
+    slots: Annotated[int | None, typer.Option(min=1, max=256, help="Calls of the LLM at once.")] = None,
+    temperature: Annotated[float, typer.Option(min=0, max=2)] = 0.7,
+    max_tokens: Annotated[int, typer.Option(min=16, help="Longest answer of the LLM, in tokens.")] = 400,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed asks for the same answers.")] = 0,
+    prompt_price: Annotated[float, typer.Option(min=0, help="Price of a million prompt tokens, to show.")] = 0.0,
+    completion_price: Annotated[float, typer.Option(min=0, help="Price of a million written tokens.")] = 0.0,
+    explain: Annotated[bool, typer.Option("--explain", help="Print every pair that went, and why.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, and stop.")] = False,
+) -> None:
+    """Turn documents into training pairs: train, dev and test, with everything that was left out and why.
+
+    Started again, an interrupted run goes on where it stopped. A server's key is read from UMEKOMI_API_KEY.
+    """
+    from umekomi.synthesize.calls.llm import Sampling
+    from umekomi.synthesize.planning import build_plan
+    from umekomi.synthesize.settings import SynthesisSettings
+
+    settings = SynthesisSettings(
+        per_document=per_document,
+        styles=_styles(styles),
+        eligibility=_eligibility(languages, keywords, min_chars, max_chars),
+        sampling=Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed),
+        target=model,
+        answers=answers,
+        judge=judge,
+        examples=tuple(_lines(examples)) if examples else (),
+        prompts=prompts,
+        splits=_read_splits(splits) if splits else None,
+    )
+    watch = TerminalWatch(prompt_price=prompt_price, completion_price=completion_price)
+    corpus = _open_corpus(documents, output, model)
+    plan = build_plan(corpus, settings)
+    _print_plan(plan, corpus, prices=(prompt_price, completion_price))
+    if dry_run:
+        return
+    _synthesize(corpus, plan, settings, output, llm=llm, slots=slots, queries=queries, explain=explain, watch=watch)
+
+
+def _synthesize(
+    corpus: Corpus,
+    plan: Plan,
+    settings: SynthesisSettings,
+    output: Path,
+    *,
+    llm: str,
+    slots: int | None,
+    queries: Path | None,
+    explain: bool,
+    watch: TerminalWatch,
+) -> None:
+    from umekomi.synthesize.calls.llm import open_llm
+    from umekomi.synthesize.publishing import REPORT, publish
+    from umekomi.synthesize.run import synthesize
+
+    opened: Llm = open_llm(llm, slots=slots, notify=options.notify)
+    try:
+        synthesis = synthesize(corpus, plan, opened, settings, folder=output, watch=watch)
+    finally:
+        opened.close()
+    logs = (
+        _match_logs(queries, corpus, plan, settings, [pair.query for pair in synthesis.pairs]) if queries else None
+    )
+    counts = publish(output, corpus, plan, synthesis, settings, llm_name=opened.name, logs=logs)
+    if explain:
+        _print_rejections(synthesis.rejections)
+    kept = ", ".join(f"{split} {count}" for split, count in counts.items())
+    options.notify(f"{kept} pairs → {output}; {len(synthesis.rejections)} left out, for reasons in rejected.jsonl")
+    options.notify(f"report: {output / REPORT}")
+
+
+@review_app.command("export")
+def export(
+    folder: Folder,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; pairs.xlsx by default.")
+    ] = None,
+) -> None:
+    """Write the pairs to a spreadsheet for people to correct, delete and add."""
+    from umekomi.synthesize.output.files import read_pairs
+    from umekomi.synthesize.output.spreadsheet import write_spreadsheet
+
+    pairs = [pair for split in read_pairs(folder).values() for pair in split]
+    path = output or folder / "pairs.xlsx"
+    write_spreadsheet(path, pairs)
+    options.notify(
+        f"{len(pairs)} pairs → {path}; change questions and answers, delete rows, or add rows without an id"
+    )
+
+
+@review_app.command("import")
+def import_(folder: Folder, sheet: Annotated[Path, typer.Argument(help="The spreadsheet, corrected.")]) -> None:
+    """Take over what people changed in a spreadsheet; it holds for later runs, too."""
+    from umekomi.synthesize.reviewing import import_review
+
+    changes, counts = import_review(folder, sheet)
+    options.notify(
+        f"{changes.kept} unchanged, {len(changes.edited)} edited, {len(changes.deleted)} deleted, "
+        f"{len(changes.added)} added; now " + ", ".join(f"{split} {count}" for split, count in counts.items())
+    )
+
+
+def _open_corpus(documents: list[Path], output: Path, model: str | None) -> Corpus:
+    from umekomi.documents import load_counter
+    from umekomi.synthesize.corpus import open_corpus
+
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--output {output}: cannot be made: {error.strerror or error}") from None
+    counter = load_counter(model or options.DEFAULT_MODEL, notify=options.notify)
+    with options.progress("reading documents", total=None) as advance:
+        corpus = open_corpus(documents, output, counter, progress=advance)
+    if corpus.report is not None:
+        totals = ", ".join(f"{count} {status}" for status, count in corpus.report.totals.items() if count)
+        options.notify(f"documents: {totals}; see {output / 'documents.json'}")
+    return corpus
+
+
+def _print_plan(plan: Plan, corpus: Corpus, *, prices: tuple[float, float]) -> None:
+    options.notify(f"{len(corpus.chunks)} chunks of {len(plan.splits)} documents")
+    for reason, count in plan.passed_over.items():
+        options.notify(f"{count} chunks are passed over: {reason}")
+    wanted = ", ".join(f"{split} {count}" for split, count in plan.queries.items())
+    cost = cost_of(plan.prompt_tokens, plan.completion_tokens, *prices)
+    options.notify(
+        f"{len(plan.wanted)} queries wanted ({wanted}), about {plan.calls} calls of "
+        f"{plan.prompt_tokens + plan.completion_tokens:,} tokens" + (f", cost {cost:.2f}" if cost else "")
+    )
+    if plan.detectable_effect is None:
+        options.notify("too few test queries to show any improvement; give more documents")
+    else:
+        options.notify(f"the test split could show a difference in nDCG@10 of {plan.detectable_effect:.3f} or more")
+    for split, count in plan.queries.items():
+        if not count:
+            options.notify(f"{split} stays empty: splits need three documents that are no near-duplicates")
+
+
+def _match_logs(path: Path, corpus: Corpus, plan: Plan, settings: SynthesisSettings, synthetic: list[str]) -> Logs:
+    from umekomi.documents.rows import iter_rows
+    from umekomi.embedding.embedder import open_embedder
+    from umekomi.synthesize.logs import match_queries, measure_distance
+    from umekomi.synthesize.publishing import Logs, without_test
+
+    real = [row.text for row in iter_rows(path)]
+    with open_embedder(settings.target or options.DEFAULT_MODEL, notify=options.notify) as embedder:
+        match = match_queries(real, corpus.chunks, embedder=embedder)
+        distance = measure_distance(real, synthetic, embedder=embedder)
+    match, tested = without_test(match, plan.splits)
+    return Logs(match, distance, tested)
+
+
+def _print_rejections(rejections: tuple[Rejection, ...]) -> None:
+    for each in rejections:
+        typer.echo(
+            options.printable(f"{each.filter}: {each.pair.query or '(no query)'}: {each.evidence} [{each.pair.id}]")
+        )
+
+
+def _styles(text: str) -> tuple[Style, ...]:
+    from umekomi.synthesize.pairs import STYLES
+
+    named = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not named or (unknown := [part for part in named if part not in STYLES]):
+        wrong = unknown[0] if named else text
+        raise ConfigError(f"--styles: '{wrong}' is no style; use some of {','.join(STYLES)}")
+    return cast("tuple[Style, ...]", tuple(dict.fromkeys(named)))
+
+
+def _eligibility(languages: str, keywords: Path | None, min_chars: int, max_chars: int | None) -> Eligibility:
+    from umekomi.synthesize.prompts import LANGUAGES
+    from umekomi.synthesize.selection import Eligibility
+
+    named = LANGUAGES if languages == LANGUAGES_AUTO else tuple(part.strip() for part in languages.split(","))
+    if unknown := [part for part in named if part not in LANGUAGES]:
+        raise ConfigError(
+            f"--languages: there are no prompts for '{unknown[0]}'; use some of {','.join(LANGUAGES)}"
+        )
+    if max_chars is not None and max_chars < min_chars:
+        raise ConfigError(f"--max-chars {max_chars} is less than --min-chars {min_chars}: no chunk could be both")
+    return Eligibility(min_chars, max_chars, tuple(_lines(keywords)) if keywords else (), named)
+
+
+def _lines(path: Path) -> list[str]:
+    from umekomi.documents.rows import iter_rows
+
+    lines = [row.text.strip() for row in iter_rows(path, row_format="lines")]
+    if not lines:
+        raise InvalidInput(f"{path}: no line with text in it")
+    return lines
+
+
+def _read_splits(path: Path) -> dict[str, Split]:
+    from umekomi.documents import decode_text
+    from umekomi.synthesize.pairs import Split
+
+    try:
+        text = decode_text(path.read_bytes()).text
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror or error}") from None
+    found: dict[str, Split] = {}
+    for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
+        source, split = row.get("source"), (row.get("split") or "").strip()
+        if source is None or split not in get_args(Split):
+            raise InvalidInput(
+                f"{path}, line {number}: needs the columns source and split; a split is one of "
+                f"{', '.join(get_args(Split))}"
+            )
+        found[source] = cast("Split", split)
+    return found
+
+
+def cost_of(prompt_tokens: int, completion_tokens: int, prompt_price: float, completion_price: float) -> float:
+    """In the currency of the prices, which are for a million tokens."""
+    return (prompt_tokens * prompt_price + completion_tokens * completion_price) / 1e6
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``12 min`` or ``3 h 20 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

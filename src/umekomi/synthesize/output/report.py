@@ -1,0 +1,131 @@
+"""report.html of a synthesis: what was made of which document, what went and why, and examples to judge it by."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from umekomi.synthesize.corpus import Corpus
+from umekomi.synthesize.pairs import SPLITS, Pair, Rejection, Split
+from umekomi.writing import replacing
+
+REPORT = "report.html"
+EXAMPLES = 12
+EXAMPLES_REJECTED = 3
+SHOWN_CHARACTERS = 220
+SHOWN_DOCUMENTS = 500
+
+
+def write_report(
+    folder: Path,
+    corpus: Corpus,
+    pairs: Sequence[Pair],
+    rejections: Sequence[Rejection],
+    *,
+    splits: Mapping[str, Split],
+    summary: Mapping[str, Any],
+) -> None:
+    """Write report.html, which opens without network and runs no script. Raises `StoreError`."""
+    page = Template(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
+    lead = (
+        f"{len(pairs)} pairs from {len({pair.document_id for pair in pairs})} documents, written by "
+        f"{summary['llm']['name']}."
+    )
+    sections = (
+        _overview(pairs, splits, summary),
+        _left_out(rejections, summary),
+        _documents(corpus, pairs, splits),
+        _examples(pairs),
+        _rejected(rejections),
+    )
+    text = page.substitute(lead=escape(lead), sections="\n".join(sections))
+    with replacing(folder / REPORT) as file:
+        file.write(text.encode())
+
+
+def _overview(pairs: Sequence[Pair], splits: Mapping[str, Split], summary: Mapping[str, Any]) -> str:
+    by_split = Counter(splits[pair.document_id] for pair in pairs)
+    by_style = Counter(pair.style for pair in pairs)
+    by_origin = Counter(pair.origin for pair in pairs)
+    figures: list[tuple[str, str]] = [(split, f"{by_split[split]}") for split in SPLITS]
+    figures += [(f"style: {style}", f"{count}") for style, count in by_style.most_common()]
+    figures += [(f"written by: {origin}", f"{count}") for origin, count in by_origin.most_common()]
+    cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in figures)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in summary["notes"])
+    return _section("What there is", f'<dl class="figures">{cells}</dl>', f'<ul class="notes">{notes}</ul>')
+
+
+def _left_out(rejections: Sequence[Rejection], summary: Mapping[str, Any]) -> str:
+    counts = Counter(each.filter for each in rejections)
+    asked = max(1, summary["queries_asked"])
+    rows = [(name, count, f"{count / asked:.0%}") for name, count in counts.most_common()]
+    rows += [(f"chunk not asked about: {reason}", count, "") for reason, count in summary["passed_over"].items()]
+    body = _table(("filter", "pairs", "of all queries"), rows, numbers=(1, 2))
+    return _section("What was left out", body, '<p class="soft">Each one with its reason: rejected.jsonl.</p>')
+
+
+def _documents(corpus: Corpus, pairs: Sequence[Pair], splits: Mapping[str, Split]) -> str:
+    chunks = Counter(chunk.document_id for chunk in corpus.chunks)
+    sources = {chunk.document_id: chunk.source for chunk in corpus.chunks}
+    kept = Counter(pair.document_id for pair in pairs)
+    covered = Counter(document for document, _ in {(pair.document_id, pair.chunk_id) for pair in pairs})
+    shown = sorted(chunks, key=lambda name: sources[name])[:SHOWN_DOCUMENTS]
+    rows = "".join(
+        f'<tr><td>{escape(sources[name])}</td><td>{splits[name]}</td><td class="n">{chunks[name]}</td>'
+        f'<td class="n">{kept[name]}</td><td><meter value="{covered[name] / chunks[name]:.3f}"></meter> '
+        f"{covered[name] / chunks[name]:.0%}</td></tr>"
+        for name in shown
+    )
+    head = (
+        '<tr><th>document</th><th>split</th><th class="n">chunks</th><th class="n">pairs</th>'
+        "<th>chunks with a pair</th></tr>"
+    )
+    more = f"<p class='soft'>and {len(chunks) - len(shown)} more documents</p>" if len(chunks) > len(shown) else ""
+    return _section("Coverage", f"<table>{head}{rows}</table>", more)
+
+
+def _examples(pairs: Sequence[Pair]) -> str:
+    some = pairs[:: max(1, len(pairs) // EXAMPLES)][:EXAMPLES]
+    return _section("Examples", *(_example(pair, "") for pair in some))
+
+
+def _rejected(rejections: Sequence[Rejection]) -> str:
+    seen: Counter[str] = Counter()
+    shown = []
+    for each in rejections:
+        seen[each.filter] += 1
+        if seen[each.filter] <= EXAMPLES_REJECTED:
+            shown.append(_example(each.pair, f"{each.filter}: {each.evidence}"))
+    return _section("Examples of what was left out", *shown)
+
+
+def _example(pair: Pair, why: str) -> str:
+    place = f"{pair.source}, page {pair.page}" if pair.page else pair.source
+    said = f'<span class="tag">{escape(_short(why))}</span> ' if why else ""
+    return (
+        f'<p><span class="query">{escape(pair.query) or "–"}</span> <span class="tag">{escape(pair.style)}</span> '
+        f"{said}</p><blockquote>{escape(_short(pair.positive))}<br>{escape(place)}</blockquote>"
+    )
+
+
+def _section(title: str, *parts: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[int]) -> str:
+    def line(cells: Sequence[object], tag: str) -> str:
+        kinds = [' class="n"' if place in numbers else "" for place in range(len(cells))]
+        inner = (f"<{tag}{kind}>{escape(str(cell))}</{tag}>" for cell, kind in zip(cells, kinds, strict=True))
+        return f"<tr>{''.join(inner)}</tr>"
+
+    return f"<table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
+
+
+def _short(text: str) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= SHOWN_CHARACTERS else plain[: SHOWN_CHARACTERS - 1] + "…"

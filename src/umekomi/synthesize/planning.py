@@ -1,0 +1,74 @@
+"""What a run will ask, before any call: chunks, splits, tokens, and the smallest improvement a test could show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from umekomi.evaluate.statistics import minimum_detectable_effect
+from umekomi.synthesize.corpus import Corpus
+from umekomi.synthesize.pairs import SPLITS, Split
+from umekomi.synthesize.selection import Wanted, select
+from umekomi.synthesize.settings import SynthesisSettings
+from umekomi.synthesize.splits import apply_splits, assign_splits
+
+KEPT_SHARE = 0.6
+"""Share of queries that a run is expected to keep, for estimates made before it."""
+
+PROMPT_TOKENS = 200
+"""Tokens of a prompt beside its passage, and of its answer; for estimates."""
+ANSWER_TOKENS = 40
+
+DEVIATION = 0.35
+"""Standard deviation of the difference of two models' nDCG@10 on one query: an assumption, stated with the
+estimate; once two models were compared, their own is known."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What is wanted, and what to expect of it.
+
+    splits             of the documents, by identifier
+    passed_over        chunks that may not be asked about, by reason
+    queries            wanted, by split
+    calls              of the LLM: queries, judgements and answers
+    detectable_effect  smallest difference in nDCG@10 that the test split would show; None without a test split
+    """
+
+    wanted: tuple[Wanted, ...]
+    splits: Mapping[str, Split]
+    passed_over: Mapping[str, int]
+    queries: Mapping[Split, int]
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    detectable_effect: float | None
+
+
+def build_plan(corpus: Corpus, settings: SynthesisSettings) -> Plan:
+    """Choose chunks and splits. Raises `InvalidInput` where nothing is left to ask about."""
+    selection = select(
+        corpus.chunks,
+        eligibility=settings.eligibility,
+        per_document=settings.per_document,
+        styles=settings.styles,
+    )
+    weights = Counter(each.chunk.document_id for each in selection.wanted)
+    documents = corpus.documents(weights)
+    splits = assign_splits(documents) if settings.splits is None else apply_splits(documents, settings.splits)
+    queries = Counter(splits[each.chunk.document_id] for each in selection.wanted)
+    passages = sum(each.chunk.tokens for each in selection.wanted)
+    count = len(selection.wanted)
+    further = round(KEPT_SHARE * count) * (settings.judge + settings.answers)
+    tested = round(KEPT_SHARE * queries["test"])
+    return Plan(
+        wanted=selection.wanted,
+        splits=splits,
+        passed_over=selection.passed_over,
+        queries={split: queries[split] for split in SPLITS},
+        calls=count + further,
+        prompt_tokens=round((passages / count + PROMPT_TOKENS) * (count + further)),
+        completion_tokens=ANSWER_TOKENS * (count + further),
+        detectable_effect=minimum_detectable_effect(tested, deviation=DEVIATION) if tested > 1 else None,
+    )

@@ -1,0 +1,82 @@
+"""Documents to train, dev and test, so that nothing in one split is known from another."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from umekomi.errors import InvalidInput
+from umekomi.evaluate.metrics.repeats import find_repeats
+from umekomi.synthesize.pairs import SPLITS, Split, build_id
+
+SHARES: Mapping[Split, float] = {"train": 0.7, "dev": 0.1, "test": 0.2}
+
+COMPARED_CHARACTERS = 200_000
+"""Of each document, when near-duplicates are looked for."""
+
+_FIRST: tuple[Split, ...] = ("train", "test", "dev")
+"""Who gets a cluster first where there are few: a model cannot be trained or tested without."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitDocument:
+    """What splitting knows of a document: ``weight`` is how many pairs are wanted from it."""
+
+    id: str
+    source: str
+    text: str
+    weight: int
+
+
+def cluster_documents(documents: Sequence[SplitDocument]) -> dict[str, str]:
+    """Document to the one that stands for its near-duplicates: itself where it has none before it."""
+    ordered = sorted(documents, key=lambda document: document.id)
+    first = find_repeats([document.text[:COMPARED_CHARACTERS] for document in ordered]).first
+    return {document.id: ordered[int(row)].id for document, row in zip(ordered, first, strict=True)}
+
+
+def assign_splits(documents: Sequence[SplitDocument]) -> dict[str, Split]:
+    """A split for each document: 70, 10 and 20 % of the pairs, near-duplicates always together.
+
+    The same documents get the same splits on every machine, in any order and under any names. Where there are fewer
+    than three clusters of near-duplicates, dev or test stays empty.
+    """
+    clusters: dict[str, list[SplitDocument]] = defaultdict(list)
+    leader = cluster_documents(documents)
+    for document in documents:
+        clusters[leader[document.id]].append(document)
+    total = sum(document.weight for document in documents)
+    held = dict.fromkeys(SPLITS, 0)
+    assigned: dict[str, Split] = {}
+    # By a hash, since identifiers of like documents may sort together.
+    for place, name in enumerate(sorted(clusters, key=lambda name: build_id("split", name))):
+        if place < len(_FIRST):
+            split = _FIRST[place]
+        else:
+            split = max(_FIRST, key=lambda split: SHARES[split] * total - held[split])
+        for document in clusters[name]:
+            assigned[document.id] = split
+            held[split] += document.weight
+    return assigned
+
+
+def apply_splits(documents: Sequence[SplitDocument], given: Mapping[str, Split]) -> dict[str, Split]:
+    """The splits that a user gave by path. Raises `InvalidInput` for a document without one, for a path that no
+    document has, and for near-duplicates that would be in two splits."""
+    by_source = {document.source: document for document in documents}
+    if unknown := sorted(set(given) - set(by_source)):
+        raise InvalidInput(f"splits: no document is called '{unknown[0]}'; there is '{next(iter(by_source))}'")
+    if missing := sorted(set(by_source) - set(given)):
+        raise InvalidInput(
+            f"splits: '{missing[0]}' has no split; give one of {', '.join(SPLITS)} to every document"
+        )
+    assigned = {document.id: given[document.source] for document in documents}
+    sources = {document.id: document.source for document in documents}
+    for document, leader in cluster_documents(documents).items():
+        if assigned[document] != assigned[leader]:
+            raise InvalidInput(
+                f"splits: '{sources[document]}' ({assigned[document]}) and '{sources[leader]}' "
+                f"({assigned[leader]}) are near-duplicates; put both into one split"
+            )
+    return assigned
