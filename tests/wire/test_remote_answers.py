@@ -370,6 +370,20 @@ def test_events_are_relayed_as_they_come_and_nothing_else(both: Both) -> None:
         assert back.connections == 1  # a stream that came to its end leaves its connection for the next
 
 
+def test_a_server_that_refuses_to_tell_usage_is_asked_without(both: Both) -> None:
+    def behave(asked: Asked) -> None:
+        if "stream_options" in asked.body:
+            detail = [{"loc": ["body", "stream_options"], "msg": "Extra inputs are not permitted"}]
+            asked.json({"detail": detail}, status=422)
+        else:
+            talk("Hello.")(asked)
+
+    with gateway(both, behave) as (back, front):
+        assert [talk_to(front, stream=True).status_code for _ in range(2)] == [200, 200]
+        assert len(back.asked) == 3
+        refused(talk_to(front, stream=True, stream_options={"include_usage": True}), 400, "refused the request.")
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_ends_the_upstreams_work(stream: bool, both: Both) -> None:
     waited: list[float] = []

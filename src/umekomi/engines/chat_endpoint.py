@@ -31,7 +31,7 @@ class ChatEndpoint:
             for piece in pieces:
                 events, _ = reader.feed(piece)
                 for event in events:
-                    if event == DONE:
+                    if event.strip() == DONE:
                         return
                     yield parse_chunk(event)
             raise WrongAnswer(f"ended its answer too early: no {DONE.decode()} came")

@@ -25,7 +25,7 @@ from umekomi.engines.remote.failures import Failure, WrongAnswer
 from umekomi.engines.remote.replica import Exchange, Replica
 from umekomi.engines.remote.stream import RemoteStream
 from umekomi.engines.remote.upstream import Upstream
-from umekomi.errors import UmekomiError, UpstreamRefusal
+from umekomi.errors import InvalidInput, UmekomiError, UpstreamRefusal
 from umekomi.models.card import FINGERPRINT_LENGTH, Capability
 
 GenerationKind: TypeAlias = Literal["chat", "complete"]
@@ -72,6 +72,7 @@ class RemoteModel:
         self._dim: int | None = None
         self._fingerprint = _fingerprint(upstream.name, upstream.replicas[0])
         self._shown = self._fingerprint
+        self._tells_usage = True
 
     @property
     def card(self) -> RemoteCard:
@@ -109,8 +110,23 @@ class RemoteModel:
         """A whole answer."""
         return await self._whole(PATHS[kind], body, lambda content: parse_generation(content, kind=kind))
 
-    async def stream(self, kind: GenerationKind, body: Body) -> RemoteStream:
-        """A streamed answer that has begun. Close it."""
+    async def stream(self, kind: GenerationKind, body: Body, *, needs_usage: bool) -> RemoteStream:
+        """A streamed answer that has begun. Close it.
+
+        The usage is asked for in any case, unless the server once refused to tell it and nobody needs it.
+        """
+        options = {"stream_options": {"include_usage": True}}
+        if needs_usage or self._tells_usage:
+            try:
+                return await self._stream(kind, {**body, **options})
+            except InvalidInput as error:
+                if needs_usage or error.param != "stream_options":
+                    raise
+        stream = await self._stream(kind, body)
+        self._tells_usage = False
+        return stream
+
+    async def _stream(self, kind: GenerationKind, body: Body) -> RemoteStream:
 
         async def read(exchange: Exchange) -> RemoteStream:
             stream = RemoteStream(

@@ -32,6 +32,8 @@ def refusal(content: bytes, replica: Replica, *, model: str) -> UserError:
         f": {_clean(said, replica, model)}" if said else "."
     )
     param, code = envelope.get("param"), envelope.get("code")
+    if b"stream_options" in content:  # our own addition, perhaps; servers tell of it in many shapes
+        param = "stream_options"
     if code == "unsupported_capability":
         return UnsupportedCapability(f"The upstream of model `{model}` has no such capability.")
     kind = InputTooLong if code == "context_length_exceeded" else InvalidInput

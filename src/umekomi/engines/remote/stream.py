@@ -90,7 +90,7 @@ class RemoteStream:
             if lines:
                 self._last_line = self._clock()
             for event in events:
-                if event == DONE:
+                if event.strip() == DONE:
                     self._done = True
                     await self._read_end()
                     return

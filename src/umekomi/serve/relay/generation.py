@@ -43,7 +43,8 @@ async def relay_generation(
             books.see_usage(answer)
             books.close()
             return Response(orjson.dumps({**answer, "model": name}), media_type="application/json")
-        stream = await model.stream(kind, body)
+        body.pop("stream_options", None)  # the engine asks for the usage
+        stream = await model.stream(kind, body, needs_usage=asked.include_usage)
         held.callback(lambda: record.stages.end("upstream"))
         held.callback(books.close)
         held.callback(stream.close)
