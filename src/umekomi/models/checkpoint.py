@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +22,12 @@ _RENAMED = {".gamma": ".weight", ".beta": ".bias"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
-    """Where one tensor lies: its file, first byte there, type and shape."""
+class Stored:
+    """Where one tensor lies: its file, first byte there, bytes, type and shape."""
 
     path: Path
     offset: int
+    size_bytes: int
     dtype: str
     shape: tuple[int, ...]
 
@@ -35,9 +36,9 @@ class Checkpoint:
     """Every tensor of some safetensors files. Raises `BrokenModel` where a file is not whole."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
-        self._stored: dict[str, _Stored] = {}
+        self._stored: dict[str, Stored] = {}
         for path in paths:
-            self._stored.update(_read_header(path))
+            self._stored.update({_modern_name(name): stored for name, stored in read_header(path).items()})
         self._where = ", ".join(sorted({str(stored.path) for stored in self._stored.values()}))
 
     @property
@@ -74,7 +75,7 @@ class Checkpoint:
         return BrokenModel(f"{self._where}: lacks the tensor {name}, which config.json asks for")
 
 
-def _widen(stored: _Stored) -> NDArray[np.float32]:
+def _widen(stored: Stored) -> NDArray[np.float32]:
     count = math.prod(stored.shape)
     size = count * _BYTES[stored.dtype]
     raw = np.memmap(stored.path, np.uint8, "r", offset=stored.offset, shape=(size,))
@@ -85,8 +86,10 @@ def _widen(stored: _Stored) -> NDArray[np.float32]:
     return wide.reshape(stored.shape)
 
 
-def _read_header(path: Path) -> dict[str, _Stored]:
-    """Every tensor of one file, each checked to lie inside it."""
+def read_header(path: Path) -> dict[str, Stored]:
+    """Every tensor of one file by its name there; together they fill it, without a gap. Raises `BrokenModel`."""
+    if not path.is_file():
+        raise BrokenModel(f"{path}: is {'no plain file' if path.exists() else 'missing'}")
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -96,19 +99,34 @@ def _read_header(path: Path) -> dict[str, _Stored]:
             header = json.loads(file.read(length))
     except OSError as error:
         raise BrokenModel(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _cut_short(path, "its header is not JSON") from None
     if not isinstance(header, dict):
         raise _cut_short(path, "its header is no table of tensors")
-    tensors: dict[str, _Stored] = {}
-    for name, entry in header.items():
-        if name != "__metadata__":
-            stored = _read_entry(path, name, entry, data_start=_LENGTH_BYTES + length, size=size)
-            tensors[_modern_name(name)] = stored
+    start = _LENGTH_BYTES + length
+    tensors = {
+        name: _read_entry(path, name, entry, data_start=start, size=size)
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+    _check_cover(path, tensors, start=start, size=size)
     return tensors
 
 
-def _read_entry(path: Path, name: str, entry: object, *, data_start: int, size: int) -> _Stored:
+def _check_cover(path: Path, tensors: Mapping[str, Stored], *, start: int, size: int) -> None:
+    """As the format asks: every byte after the header belongs to one tensor."""
+    end = start
+    for name, stored in sorted(tensors.items(), key=lambda item: (item[1].offset, item[1].size_bytes)):
+        if stored.offset != end:
+            raise _cut_short(
+                path, f"the tensor {name} starts at byte {stored.offset}, the one before ends at {end}"
+            )
+        end += stored.size_bytes
+    if end != size:
+        raise _cut_short(path, f"its tensors end at byte {end}, the file at {size}")
+
+
+def _read_entry(path: Path, name: str, entry: object, *, data_start: int, size: int) -> Stored:
     try:
         dtype, shape, (first, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]  # type: ignore[index]
         sound = all(isinstance(n, int) and n >= 0 for n in (*shape, first, end)) and first <= end
@@ -123,7 +141,7 @@ def _read_entry(path: Path, name: str, entry: object, *, data_start: int, size: 
         raise _cut_short(
             path, f"the tensor {name} has {end - first} bytes; {dtype} {list(shape)} takes another size"
         )
-    return _Stored(path, data_start + first, dtype, shape)
+    return Stored(path, data_start + first, end - first, dtype, shape)
 
 
 def _modern_name(name: str) -> str:
