@@ -132,7 +132,7 @@ def _directions(vectors: Vectors, notify: Notify) -> Vectors:
     """``vectors`` at unit length; those of length 0 stay what they are."""
     if vectors.ndim != 2 or len(vectors) < 3:
         raise InvalidInput(f"a map needs at least 3 texts; there are {len(vectors)}", param="vectors")
-    lengths = np.linalg.norm(vectors, axis=1)
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     bad = np.flatnonzero(~np.isfinite(lengths))
     if len(bad):
         raise InvalidInput(

@@ -105,6 +105,20 @@ def test_equal_vectors_are_one_point() -> None:
     assert "one point" in said[0]
 
 
+def test_lengths_do_not_matter_however_great() -> None:
+    rows = vectors(40)
+    scaled = rows * np.logspace(-30, 30, 40, dtype=np.float32)[:, None]
+    assert np.allclose(draw(scaled, "pca")[0].points, draw(rows, "pca")[0].points, atol=1e-5)
+
+
+@pytest.mark.parametrize("copies", [2, 60])
+def test_crowds_of_duplicates_are_drawn(copies: int) -> None:
+    rows = np.concatenate([np.repeat(vectors(1), copies, axis=0), vectors(30, seed=1)])
+    layout, _ = draw(rows)
+    assert np.isfinite(layout.points).all()
+    assert layout.trustworthiness > 0.8
+
+
 def test_vectors_of_length_zero_and_of_one_dimension_are_drawn() -> None:
     rows = vectors(40)
     rows[3] = 0
