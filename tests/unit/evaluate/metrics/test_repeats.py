@@ -8,7 +8,30 @@ from hypothesis import strategies as st
 
 from umekomi.evaluate.metrics.repeats import NEAR_JACCARD, find_repeats
 
-WORDS = ["猫"]
+WORDS = [
+    "猫",
+    "犬",
+    "東京",
+    "大阪",
+    "夏休み",
+    "電車",
+    "映画",
+    "監督",
+    "選手",
+    "試合",
+    "料理",
+    "野菜",
+    "携帯",
+    "電話",
+    "新聞",
+    "記事",
+    "会社",
+    "社長",
+    "写真",
+    "音楽",
+    "歌手",
+    "本屋",
+]
 
 
 def article(seed: int, words: int = 120) -> str:
