@@ -46,12 +46,13 @@ def read(
         bool, typer.Option("--layout", help="Read PDF, DOCX and PPTX with docling: layout, tables, OCR. Slow.")
     ] = False,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="Files read side by side; one for each core by default.")
+        int | None, typer.Option(min=1, help="Files read side by side; one a core, one in all with --layout.")
     ] = None,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for one file, and one more for each MB.")] = 600,
     memory_mb: Annotated[
-        int, typer.Option("--memory-mb", min=0, help="Memory in MB that reading one file may take; 0 for any.")
-    ] = 2048,
+        int | None,
+        typer.Option("--memory-mb", min=0, help="Memory in MB for one file; 2048, 16384 with --layout; 0 for any."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON Lines, a file a line, instead of a table.")] = False,
 ) -> None:
     """Read files to chunks of 256 to 384 tokens, counted as the model counts them.
@@ -79,7 +80,10 @@ def read(
             f"{model} takes {counter.room} tokens of a text: chunks have {fitting.min_tokens} to "
             f"{fitting.max_tokens} tokens"
         )
+    if memory_mb is None:
+        memory_mb = 16384 if layout else 2048
     limits = Limits(silence_s=min(timeout, 600 if layout else 60), total_s=timeout, memory_bytes=memory_mb << 20)
+    side_by_side = processes or (1 if layout else _cores())
     total = sum(isinstance(each, Found) for each in find_files(paths))
     with options.progress("reading", total=total) as advance:
         report = build_corpus(
@@ -87,7 +91,7 @@ def read(
             output,
             counter,
             size=fitting,
-            options=ReadOptions(encoding=encoding, layout=layout, processes=processes or _cores(), limits=limits),
+            options=ReadOptions(encoding=encoding, layout=layout, processes=side_by_side, limits=limits),
             model=model,
             progress=advance,
         )
