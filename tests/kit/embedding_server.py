@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from umekomi.models.openai_tokens import decode
 from umekomi.types import Vectors
 
 Embed = Callable[[list[str]], Vectors]
@@ -27,6 +28,7 @@ class Faults:
     dies_from: int | None = None
     most_texts: int | None = None
     most_characters: int | None = None
+    token_ids: Literal["text", "own", "refused"] = "text"
     refusal_status: int = 413
 
 
@@ -55,11 +57,11 @@ def serving_vectors(
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             bodies.append(body)
             keys.append(self.headers["authorization"])
-            number, texts = len(bodies), [str(text) for text in body["input"]]
+            number, texts = len(bodies), [_text(given, faults) for given in body["input"]]
             if faults.dies_from is not None and number >= faults.dies_from:
                 self.close_connection = True
                 return
-            if refusal := _refusal(texts, faults):
+            if refusal := _refusal(body["input"], texts, faults):
                 self._answer(faults.refusal_status, {"error": {"message": refusal}})
                 return
             vectors = embed([by_role(body.get("input_type")) + text for text in texts])
@@ -84,7 +86,16 @@ def serving_vectors(
         thread.join()
 
 
-def _refusal(texts: Sequence[str], faults: Faults) -> str | None:
+def _text(given: str | list[int], faults: Faults) -> str:
+    """Ids as the text that cl100k_base means by them, or as if they were the model's own."""
+    if isinstance(given, str):
+        return given
+    return decode("cl100k_base", given) if faults.token_ids == "text" else f"tokens {given}"
+
+
+def _refusal(inputs: Sequence[object], texts: Sequence[str], faults: Faults) -> str | None:
+    if faults.token_ids == "refused" and not all(isinstance(given, str) for given in inputs):
+        return "input must be a string or a list of strings"
     if faults.most_texts is not None and len(texts) > faults.most_texts:
         return f"batch size {len(texts)} > maximum allowed batch size {faults.most_texts}"
     if faults.most_characters is not None and max(map(len, texts)) > faults.most_characters:

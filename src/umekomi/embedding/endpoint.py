@@ -62,6 +62,10 @@ class Endpoint:
         check_texts(texts)
         return self._request(list(texts), role, dimensions)
 
+    def ask_ids(self, inputs: Sequence[Sequence[int]], *, role: Role) -> Answer:
+        """Token ids instead of texts, as LangChain's client sends them; what they mean is the server's to say."""
+        return self._request([list(ids) for ids in inputs], role, None)
+
     def close(self) -> None:
         self._client.close()
 
@@ -71,7 +75,7 @@ class Endpoint:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _request(self, texts: list[str], role: Role, dimensions: int | None) -> Answer:
+    def _request(self, texts: list[str] | list[list[int]], role: Role, dimensions: int | None) -> Answer:
         body: dict[str, Any] = {"model": self.model, "input": texts, "encoding_format": "base64"}
         if role != "raw":
             body["input_type"] = role

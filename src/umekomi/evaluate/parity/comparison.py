@@ -12,10 +12,20 @@ from umekomi.evaluate.parity import agreement
 from umekomi.evaluate.parity.agreement import Float64s, Lengths, Summary, Verdict
 from umekomi.evaluate.parity.causes import Cause, normalisation
 from umekomi.evaluate.parity.diagnosis import Diagnosis, diagnose_between, diagnose_by_reference
+from umekomi.evaluate.parity.habits import reading_of_ids
 from umekomi.evaluate.parity.laboratory import Reference
 from umekomi.evaluate.parity.probes import Probes, build_probes
 from umekomi.evaluate.parity.recipes import Recipe
-from umekomi.evaluate.parity.sides import Exchange, ReferenceSide, Refusal, Side, Speed, ask_all, exchange
+from umekomi.evaluate.parity.sides import (
+    EndpointSide,
+    Exchange,
+    ReferenceSide,
+    Refusal,
+    Side,
+    Speed,
+    ask_all,
+    exchange,
+)
 from umekomi.models.catalog import find_entry
 from umekomi.types import Vectors
 
@@ -87,7 +97,7 @@ def compare(
     values = agreement.cosines(old, new) if old.shape == new.shape else None
     raw_equal = agreement.same_lengths(exchanged.first, exchanged.second)
     causes = _plain_causes(exchanged, old, new, names=(first.name, second.name))
-    notes: list[str] = []
+    notes = _id_notes(first, second)
     if values is not None and not any(cause.kind == "order" for cause in causes):
         probes = build_probes(texts)
         stage("looking for what differs")
@@ -202,6 +212,17 @@ def _difference_of(first: Diagnosis, second: Diagnosis) -> Diagnosis:
 def _known_prompts(model: str) -> Mapping[str, str]:
     entry = find_entry(model)
     return entry.prompts if entry else {}
+
+
+def _id_notes(first: Side, second: Side) -> list[str]:
+    """Clients that send token ids instead of text may see a difference that no text shows."""
+    if not (isinstance(first, EndpointSide) and isinstance(second, EndpointSide)):
+        return []
+    readings = [reading_of_ids(side) for side in (first, second)]
+    if readings[0] == readings[1]:
+        return []
+    told = " and ".join(f"{side.name} {reading}" for side, reading in zip((first, second), readings, strict=True))
+    return [f"clients that send OpenAI's token ids, as LangChain does by default, will see a difference: {told}"]
 
 
 def _scope_notes(values: Float64s, causes: Sequence[Cause]) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 
-from umekomi.errors import UpstreamRefusal
-from umekomi.evaluate.parity.agreement import cosines
-from umekomi.evaluate.parity.sides import WINDOW_TEXTS, Side
+from umekomi.errors import UpstreamError, UpstreamRefusal
+from umekomi.evaluate.parity.agreement import KEEP_COSINE, cosines
+from umekomi.evaluate.parity.sides import WINDOW_TEXTS, EndpointSide, Side
 from umekomi.types import Vectors
 
 _LEAST_STIR = 1e-5
@@ -20,8 +21,14 @@ _LOUD = 0.02
 
 _COMPANY_COSINE = 0.99999
 _LEVELS = 256
+_ID_TEXT, _IDS = "hello world", (15339, 1917)
+"""A text, and the ids that cl100k_base gives it."""
+
 _STEPS = 1000
 _TAILS = ("zebra 71 quartz — 終わり。", "harbour 26 violet — 始まり。")
+
+
+IdReading: TypeAlias = Literal["reads them as text", "takes them for other tokens", "refuses them"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,17 @@ def ignores_start(side: Side, text: str) -> bool:
     if threshold > _LOUD or _stir(side, f"{_TAILS[0]} {text}", f"{_TAILS[1]} {text}") > threshold:
         return False
     return _stir(side, f"{text} {_TAILS[0]}", f"{text} {_TAILS[1]}") > threshold
+
+
+def reading_of_ids(side: EndpointSide) -> IdReading:
+    """What ``side`` makes of token ids of cl100k_base, which LangChain's OpenAIEmbeddings sends by default."""
+    text = side.ask([_ID_TEXT]).vectors
+    try:
+        ids = side.endpoint.ask_ids([_IDS], role=side.role).vectors
+    except UpstreamError:
+        return "refuses them"
+    same = ids.shape == text.shape and cosines(ids, text).min() >= KEEP_COSINE
+    return "reads them as text" if same else "takes them for other tokens"
 
 
 def refusal_of(side: Side, text: str) -> str | None:

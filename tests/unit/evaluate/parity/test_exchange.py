@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from kit.embedding_server import Faults, serving_vectors
@@ -69,6 +71,19 @@ def test_a_server_of_small_batches_is_asked_text_by_text() -> None:
     comparison = _compare(Faults(most_texts=8), TEXTS[:WINDOW_TEXTS])
     assert comparison.refusals == ()
     assert comparison.verdict == "keep"
+
+
+@pytest.mark.parametrize(
+    ("token_ids", "words"), [("own", "takes them for other tokens"), ("refused", "refuses them")]
+)
+def test_token_ids_that_one_server_reads_and_the_other_does_not_are_told(
+    token_ids: Literal["own", "refused"], words: str
+) -> None:
+    comparison = _compare(Faults(token_ids=token_ids), TEXTS[:WINDOW_TEXTS])
+    assert comparison.same  # texts agree
+    [note] = comparison.notes
+    assert note.endswith(f"OLD reads them as text and NEW {words}")
+    assert _compare(Faults(), TEXTS[:WINDOW_TEXTS]).notes == ()
 
 
 def test_no_texts_are_an_error() -> None:
