@@ -173,9 +173,11 @@ def _synthesize(
     finally:
         opened.close()
     logs = (
-        _match_logs(queries, corpus, plan, settings, [pair.query for pair in synthesis.pairs]) if queries else None
+        _match_logs(queries, corpus, plan, settings=settings, synthetic=[pair.query for pair in synthesis.pairs])
+        if queries
+        else None
     )
-    counts = publish(output, corpus, plan, synthesis, settings, llm_name=opened.name, logs=logs)
+    counts = publish(output, corpus, plan, synthesis, settings=settings, llm_name=opened.name, logs=logs)
     if explain:
         _print_rejections(synthesis.rejections)
     kept = ", ".join(f"{split} {count}" for split, count in counts.items())
@@ -250,7 +252,9 @@ def _print_plan(plan: Plan, corpus: Corpus, *, prices: tuple[float, float]) -> N
             options.notify(f"{split} stays empty: splits need three documents that are no near-duplicates")
 
 
-def _match_logs(path: Path, corpus: Corpus, plan: Plan, settings: SynthesisSettings, synthetic: list[str]) -> Logs:
+def _match_logs(
+    path: Path, corpus: Corpus, plan: Plan, *, settings: SynthesisSettings, synthetic: list[str]
+) -> Logs:
     from umekomi.documents.rows import iter_rows
     from umekomi.embedding.embedder import open_embedder
     from umekomi.synthesize.logs import match_queries, measure_distance

@@ -1,21 +1,95 @@
-"""What is wrong with a data set, whatever the model: texts that repeat, and lines that give labels away."""
+"""Audits: texts that repeat, lines that give labels away, and what a model's prompts are worth."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from umekomi.errors import InvalidInput
+from umekomi.evaluate.audits import audit_prompts
+from umekomi.evaluate.candidates.opening import Candidate
+from umekomi.evaluate.candidates.vectors import embed_texts
 from umekomi.evaluate.metrics.boilerplate import boilerplate_leak
 from umekomi.evaluate.metrics.repeats import find_repeats
 from umekomi.evaluate.outcomes import Outcome
 from umekomi.evaluate.results import AuditRecord
+from umekomi.evaluate.settings import EvaluationSettings
 from umekomi.evaluate.statistics import value
-from umekomi.evaluate.tasks import LabelTask, PairTask, Task
+from umekomi.evaluate.tasks import LabelTask, PairTask, RetrievalTask, Task
+from umekomi.types import Role, Vectors
+
+T = TypeVar("T")
 
 INSPECTED_TEXTS = 100_000
 """Beyond these, a data set is inspected by its first ones."""
+
+
+AUDITED_ITEMS = 500
+"""Items by which a model's prompts are audited, at even distances over a task: an audit embeds them three times."""
+
+AUDITED_CORPUS = 5_000
+"""Documents over which retrieval is not audited for prompts: a part of the corpus would be an easier task."""
+
+
+def audit_prompts_of(
+    candidate: Candidate, task: Task, *, cache: Path, settings: EvaluationSettings
+) -> tuple[AuditRecord, ...]:
+    """What the candidate's documented prompts are worth on a sample of ``task``; nothing where it names none."""
+    record = candidate.record
+    if not record.prompts or (isinstance(task, RetrievalTask) and len(task.corpus) > AUDITED_CORPUS):
+        return ()
+    sample = _sampled(task, AUDITED_ITEMS)
+
+    def embed(texts: Sequence[str], role: Role) -> Vectors:
+        return embed_texts(candidate, texts, role=role, cache=cache).vectors
+
+    found = audit_prompts(
+        sample,
+        record.name,
+        prompts=record.prompts,
+        embed=embed,
+        k=settings.k,
+        resamples=settings.resamples,
+        seed=settings.seed,
+    )
+    if len(sample) == len(task):
+        return (found,)
+    said = f"{found.finding} (on {len(sample)} of {len(task)} items)"
+    return (found.model_copy(update={"finding": said, "dataset": task.name}),)
+
+
+def _sampled(task: Task, count: int) -> Task:
+    """``count`` items at even distances; a corpus stays whole."""
+    if len(task) <= count:
+        return task
+    rows = [place * len(task) // count for place in range(count)]
+
+    def some(values: Sequence[T]) -> tuple[T, ...]:
+        return tuple(values[row] for row in rows)
+
+    groups = None if task.groups is None else some(task.groups)
+    if isinstance(task, LabelTask):
+        return replace(task, texts=some(task.texts), labels=some(task.labels), ids=some(task.ids), groups=groups)
+    if isinstance(task, PairTask):
+        return replace(
+            task,
+            first=some(task.first),
+            second=some(task.second),
+            scores=task.scores[rows],
+            ids=some(task.ids),
+            groups=groups,
+        )
+    return replace(
+        task,
+        queries=some(task.queries),
+        query_ids=some(task.query_ids),
+        relevant=some(task.relevant),
+        groups=groups,
+    )
 
 
 def warn_of_repeats(task: Task) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from umekomi.evaluate.candidates.cost import measure_cost
 from umekomi.evaluate.candidates.opening import Candidate, CandidateName, check_candidate, open_candidate
 from umekomi.evaluate.candidates.vectors import TaskVectors, check_cache, count_texts, embed_task
 from umekomi.evaluate.curves import measure_curves
-from umekomi.evaluate.inspection import audit_boilerplate, warn_of_repeats
+from umekomi.evaluate.inspection import audit_boilerplate, audit_prompts_of, warn_of_repeats
 from umekomi.evaluate.judgement import Finding, judge_task
 from umekomi.evaluate.projection import Layout, project
 from umekomi.evaluate.report.views import View
@@ -85,7 +85,7 @@ def evaluate(
         model, parts = _evaluate_model(name, tasks, settings, watch)
         models.append(model)
         seen += parts
-    return _conclude(tasks, models, seen, settings, watch)
+    return _conclude(tasks, models, seen, settings=settings, watch=watch)
 
 
 def _evaluate_model(
@@ -118,7 +118,11 @@ def _evaluate_task(candidate: Candidate, task: Task, settings: EvaluationSetting
         advance(1)
         curves = measure_curves(task, vectors, model=model, settings=settings) if settings.curves else ()
         advance(1)
-        audits: tuple[AuditRecord, ...] = ()
+        audits = (
+            audit_prompts_of(candidate, task, cache=settings.cache_folder, settings=settings)
+            if settings.audits
+            else ()
+        )
         advance(1)
     return _Seen(model, task, scored, layout, curves, audits)
 
@@ -143,6 +147,7 @@ def _conclude(
     tasks: Sequence[Task],
     models: Sequence[ModelRecord],
     seen: Sequence[_Seen],
+    *,
     settings: EvaluationSettings,
     watch: Watch,
 ) -> Evaluation:

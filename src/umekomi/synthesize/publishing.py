@@ -46,8 +46,8 @@ def publish(
     corpus: Corpus,
     plan: Plan,
     synthesis: Synthesis,
-    settings: SynthesisSettings,
     *,
+    settings: SynthesisSettings,
     llm_name: str,
     logs: Logs | None,
 ) -> dict[Split, int]:

@@ -65,7 +65,7 @@ def synthesize(
     Raises `UpstreamError` where the LLM keeps failing, `StoreError` where ``folder`` cannot be written.
     """
     with Ledger(folder / LEDGER) as ledger:
-        return _Run(corpus, plan, llm, settings, ledger, watch).run()
+        return _Run(corpus, plan, llm, settings=settings, ledger=ledger, watch=watch).run()
 
 
 class _Run:
@@ -76,6 +76,7 @@ class _Run:
         corpus: Corpus,
         plan: Plan,
         llm: Llm,
+        *,
         settings: SynthesisSettings,
         ledger: Ledger,
         watch: Watch,

@@ -67,7 +67,7 @@ def embed_task(
     """
 
     def embed(texts: Sequence[str], as_role: Role) -> RoleVectors:
-        return _embed(candidate, texts, role=as_role, cache=cache, advance=advance)
+        return embed_texts(candidate, texts, role=as_role, cache=cache, advance=advance)
 
     if isinstance(task, LabelTask):
         return TaskVectors(embed(task.texts, role))
@@ -79,9 +79,15 @@ def embed_task(
     )
 
 
-def _embed(
-    candidate: Candidate, texts: Sequence[str], *, role: Role, cache: Path, advance: Callable[[int], None]
+def embed_texts(
+    candidate: Candidate,
+    texts: Sequence[str],
+    *,
+    role: Role,
+    cache: Path,
+    advance: Callable[[int], None] = lambda done: None,
 ) -> RoleVectors:
+    """Vectors of ``texts`` in one role, in order; those in ``cache`` are not computed again."""
     parts = list(
         embed_resumably(
             candidate,
