@@ -15,7 +15,6 @@ from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 
 from kit.evaluations import CATEGORIES, MODELS, Evaluation, evaluation, label_task
-from umekomi.evaluate.report import View
 from umekomi.evaluate.report.pictures import COLOURS
 
 from .conftest import Page
@@ -236,7 +235,7 @@ def test_without_webgl_the_map_is_drawn_all_the_same_and_says_so(
         chromium.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
 
 
-def test_one_model_alone_needs_no_comparison(open_report: Open, sample: Evaluation) -> None:
+def test_one_model_alone_without_views_needs_no_comparison(open_report: Open, sample: Evaluation) -> None:
     results = sample.results
     alone = results.model_copy(
         update={
@@ -251,8 +250,7 @@ def test_one_model_alone_needs_no_comparison(open_report: Open, sample: Evaluati
             "notes": (),
         }
     )
-    view = View(sample.views[0].dataset, sample.views[0].model, sample.views[0].task)
-    page = open_report(Evaluation(alone, [view]))
+    page = open_report(Evaluation(alone, []))
     assert page.console() == []
     assert "measured alone" in page.text("#verdict")
     assert page.js(

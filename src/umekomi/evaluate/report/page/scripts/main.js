@@ -32,21 +32,35 @@ function options(select, values, chosen) {
   select.parentElement.hidden = values.length < 2;
 }
 
+function drawPart(name, build) {
+  const node = places.get(name);
+  // Browsers keep some sixteen WebGL contexts, and take the oldest away from whoever has them.
+  for (const chart of node.querySelectorAll(".js-plotly-plot")) Plotly.purge(chart);
+  // A chart drawn while it is hidden would not know its width.
+  node.hidden = false;
+  node.hidden = build(node, state) === false;
+}
+
 // One part at a time, so that the page answers while the later parts are still being drawn.
-async function render(names = SECTIONS.map(([name]) => name)) {
+async function render() {
   const mine = ++generation;
   document.body.dataset.ready = "";
   for (const [name, build] of SECTIONS) {
-    if (!names.includes(name)) continue;
-    const node = places.get(name);
-    // A chart drawn while it is hidden would not know its width.
-    node.hidden = false;
-    node.hidden = build(node, state) === false;
+    drawPart(name, build);
     await new Promise((resolve) => setTimeout(resolve));
     if (mine !== generation) return;
   }
   contents();
   markPlace();
+  document.body.dataset.ready = "yes";
+}
+
+// Paper is light, and does not wait.
+function drawForPrint() {
+  if (document.documentElement.dataset.theme === "light") return;
+  generation++;
+  setTheme("light");
+  for (const [name, build] of SECTIONS) drawPart(name, build);
   document.body.dataset.ready = "yes";
 }
 
@@ -130,12 +144,7 @@ function start() {
     render();
   });
   window.addEventListener("scroll", markPlace, { passive: true });
-  window.addEventListener("beforeprint", () => {
-    if (document.documentElement.dataset.theme === "dark") {
-      setTheme("light");
-      render();
-    }
-  });
+  window.addEventListener("beforeprint", drawForPrint);
   render();
 }
 
