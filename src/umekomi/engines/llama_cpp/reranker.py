@@ -17,8 +17,8 @@ from umekomi.models.card import ModelCard
 _FRAME_TOKENS = 4
 """The most that llama.cpp adds around a pair: a start, one or two separators, and an end."""
 
-_TRIES = 8
-"""Beginnings of a document to count before the best so far is taken."""
+_GUESSES = 4
+"""Beginnings of a document to count by the tokens a character makes, before what is left is halved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +77,21 @@ class LlamaReranker:
         return fitted
 
     def _cut(self, document: str, room: int) -> tuple[str, int]:
-        """The beginning of ``document`` that makes ``room`` tokens at most, and how many.
+        """The longest beginning of ``document`` that makes ``room`` tokens at most, and how many.
 
         Found by its characters, between one number that fits and one that does not: a token's text may be something
-        else than what was tokenised.
+        else than what was tokenised. The longest one ends where a token ends, and not within a word.
         """
         fits, over = (0, 0), (len(document), self._count(document))
         if over[1] <= room:
             return document, over[1]
-        for _ in range(_TRIES):
-            if fits[1] == room or over[0] - fits[0] < 2:
-                break
-            chars = fits[0] + (over[0] - fits[0]) * (room - fits[1]) // (over[1] - fits[1])
-            chars = min(max(chars, fits[0] + 1), over[0] - 1)
+        guesses = 0
+        while over[0] - fits[0] > 1:
+            chars = (fits[0] + over[0]) // 2
+            if guesses < _GUESSES:
+                chars = fits[0] + (over[0] - fits[0]) * (room - fits[1]) // (over[1] - fits[1])
+                chars = min(max(chars, fits[0] + 1), over[0] - 1)
+            guesses += 1
             found = (chars, self._count(document[:chars]))
             fits, over = (fits, found) if found[1] > room else (found, over)
         return document[: fits[0]], fits[1]
