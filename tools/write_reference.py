@@ -12,6 +12,7 @@ from command_line import commands
 from umekomi import errors
 from umekomi.cli.exit_codes import exit_code
 from umekomi.config import json_schema
+from umekomi.evaluate.results import Results
 from umekomi.serve.status import status_of
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
@@ -112,11 +113,16 @@ def tree(root: type[errors.UmekomiError], depth: int) -> Iterator[tuple[type[err
         yield from tree(error, depth + 1)
 
 
+def schema_text(schema: dict[str, Any]) -> str:
+    return json.dumps(schema, ensure_ascii=False, indent=2) + "\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command_page,
     "configuration.md": configuration_page,
     "errors.md": error_page,
-    "umekomi.schema.json": lambda: json.dumps(json_schema(), ensure_ascii=False, indent=2) + "\n",
+    "results.schema.json": lambda: schema_text(Results.model_json_schema(by_alias=True)),
+    "umekomi.schema.json": lambda: schema_text(json_schema()),
 }
 
 
