@@ -90,10 +90,11 @@ class Page:
         change = "const s = document.querySelector(arguments[0]); s.value = arguments[1];"
         self.js(change + "s.dispatchEvent(new Event('change', {bubbles: true}))", selector, value)
 
-    def downloaded(self, name: str) -> bytes:
-        file = self.downloads / name
-        WebDriverWait(self.driver, PATIENCE_S, 0.1).until(lambda driver: file.is_file() and file.stat().st_size)
-        return file.read_bytes()
+    def downloaded(self, pattern: str) -> bytes:
+        def file(driver: object) -> Path | None:
+            return next((path for path in self.downloads.glob(pattern) if path.stat().st_size), None)
+
+        return Path(WebDriverWait(self.driver, PATIENCE_S, 0.1).until(file)).read_bytes()
 
     def console(self) -> list[str]:
         return [str(entry["message"]) for entry in self.driver.get_log("browser")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import re
@@ -30,6 +31,7 @@ HOSTILE = (
     "half a pair \ud83d, <b>bold</b> & &lt;not&gt;",
     "<a href=\"javascript:document.title='owned'\">link</a>",
     '"quoted", and,\nlines\tand $x^2$',
+    "=HYPERLINK(1)",
 )
 
 
@@ -194,10 +196,14 @@ def test_hostile_texts_are_only_texts(open_report: Open) -> None:
     assert set(legend) == {label.replace("\ud83d", "?") for label in labels}
     axis = page.text("#confusion .chart .yaxislayer-above")
     assert "<img src=x on" in axis
-    page.driver.find_element("id", "search").send_keys("onerror")
-    page.wait("document.getElementById('selected').textContent.startsWith('13 ')")
-    page.click("#export-jsonl")
-    page.wait("document.title.startsWith('umekomi')")
+    page.driver.find_element("id", "search").send_keys("hyperlink")
+    found = [text for text in texts if "HYPERLINK" in text]
+    page.wait(f"document.getElementById('selected').textContent.startsWith('{len(found)} ')")
+    page.click("#export-csv")
+    written = page.downloaded("*-selection.csv").decode("utf-8-sig")
+    assert [row["text"] for row in csv.DictReader(io.StringIO(written, newline=""))] == [
+        f"'{text}" for text in found
+    ]
 
 
 def test_japanese_is_written_with_japanese_glyphs(open_report: Open, sample: Evaluation) -> None:
