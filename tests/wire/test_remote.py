@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import openai
 import pytest
 
 from kit.server import MODEL, LocalServer, reference_vectors, serve_process, serving, wait_until
-from kit.upstream import Asked, chat, talk, upstream, vectors
+from kit.upstream import Asked, chat, chunk, talk, upstream, vectors
 from umekomi.config import ModelSettings, RemoteSettings, RequestLogSettings
 from umekomi.engines.base import handed_on
 from umekomi.engines.remote import RemoteModel, open_remote
@@ -251,6 +253,34 @@ def test_a_reload_ends_the_connections_of_a_model_that_goes_after_its_last_answe
         wait_until(lambda: all(asked.left.is_set() for asked in back.asked), what="the end of the connections")
         answer = front.client.post("/v1/chat/completions", json={"model": "far", "messages": HELLO})
         assert answer.status_code == 404
+
+
+def test_a_stream_on_a_model_that_goes_with_a_signal_comes_to_its_end(tmp_path: Path) -> None:
+    go_on = threading.Event()
+
+    def behave(asked: Asked) -> None:
+        asked.begin_stream()
+        asked.event(chunk("one"))
+        assert go_on.wait(60)
+        asked.event(chunk("two"))
+        asked.end_stream()
+        asked.wait_until_left()
+
+    config = tmp_path / "umekomi.yaml"
+    near = f"- {{name: near, source: '{MODEL}'}}\n"
+    with upstream(behave) as back:
+        config.write_text(f"models:\n{near}- {{name: far, remote: {{base_url: '{back.url}'}}}}\n")
+        with serve_process(tmp_path, "--config", str(config)) as front:
+            body = {"model": "far", "messages": HELLO, "stream": True}
+            with httpx.stream("POST", f"{front.url}/v1/chat/completions", json=body, timeout=60) as answer:
+                pieces = answer.iter_text()
+                assert "one" in next(pieces)
+                config.write_text(f"models:\n{near}")
+                front.process.send_signal(signal.SIGHUP)
+                wait_until(lambda: "far" not in httpx.get(f"{front.url}/v1/models").text, what="the new list")
+                go_on.set()
+                assert "".join(pieces).endswith("data: [DONE]\n\n")
+            wait_until(back.asked[0].left.is_set, what="the end of the connection")
 
 
 def test_it_takes_no_memory_and_makes_no_room(tmp_path: Path) -> None:
