@@ -85,6 +85,8 @@ def wrong_umekomi(words: list[str]) -> str | None:
     path: tuple[str, ...] = ()
     while words and (*path, words[0]) in commands():
         path, words = (*path, words[0]), words[1:]
+    if words and words[0] != "--help" and (*path, "run") in commands():  # what such a group does by itself
+        path = (*path, "run")
     if subcommands(*path) and words and words[0][0] not in "-[…":
         return f"there is no command '{' '.join((*path, words[0]))}'"
     own = words[: words.index("--")] if "--" in words else words  # what follows -- belongs to another program
