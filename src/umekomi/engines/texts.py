@@ -23,11 +23,13 @@ _RANDOM_TOKENS = 62
 class TextCutter:
     """A tokenizer with the model's limit. Safe to use from several threads."""
 
-    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, rows: int | None = None) -> None:
+        """``rows`` of the model's word table, where they may be fewer than the tokenizer's tokens."""
         self._tokenizer = tokenizer
         self._limit = max_tokens
         self.vocabulary = _vocabulary(tokenizer)
         """One more than the highest token id."""
+        self._rows = rows if rows is not None and rows < self.vocabulary else None
         self._opening, self._closing = _special_tokens(tokenizer)
 
     def random_texts(self) -> list[TokenIds]:
@@ -42,16 +44,19 @@ class TextCutter:
         ]
 
     def prepare(self, texts: Sequence[str], *, prompt: str, truncation: Truncation) -> list[Prepared]:
-        """See `Encoder.prepare`."""
+        """See `Encoder.prepare`. Raises `InvalidInput` also for a token that the model has no row for."""
         whole = [prompt + text for text in texts] if prompt else list(texts)
         try:
             encodings = self._tokenizer.encode_batch_fast(whole)
         except (TypeError, UnicodeEncodeError):
             raise not_unicode(whole) from None
-        return [
+        prepared = [
             self._prepare(encoding, text, prompt, truncation)
             for encoding, text in zip(encodings, whole, strict=True)
         ]
+        if self._rows is not None:
+            self._check_rows(prepared, self._rows)
+        return prepared
 
     def decode(self, ids: Sequence[int]) -> str:
         """See `Encoder.decode`."""
@@ -75,6 +80,15 @@ class TextCutter:
             kept = self._prompt_tokens(text, prompt) if truncation == "start" else 0
             ids = self._cut(ids, kept_first=kept, at_start=truncation == "start")
         return Prepared(np.array(ids, np.int32), total)
+
+    def _check_rows(self, prepared: Sequence[Prepared], rows: int) -> None:
+        for index, text in enumerate(prepared):
+            if text.tokens and (highest := int(text.ids.max())) >= rows:
+                raise InvalidInput(
+                    f"text {index} has the token {self._tokenizer.id_to_token(highest)!r} ({highest}), which the "
+                    f"tokenizer knows and the model, of {rows} tokens, does not; remove it",
+                    param="input",
+                )
 
     def _cut(self, ids: list[int], *, kept_first: int, at_start: bool) -> list[int]:
         """``ids`` within the limit: special tokens stay, and of the rest its end, or its first and its end."""

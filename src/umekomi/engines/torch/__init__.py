@@ -46,11 +46,13 @@ def open_encoder(
     card = _card(bundle.card, chosen)
     device = choose_device(chosen.device)
     number_format = choose_number_format(chosen.dtype, device)
-    cutter = TextCutter(load_tokenizer(bundle.folder), max_tokens=UNLIMITED if card.in_pieces else card.max_tokens)
+    tokenizer = load_tokenizer(bundle.folder)
     head = load_head(bundle)
     set_threads(threads)
     module = load_module(bundle, task="encode", device=device, number_format=number_format)
-    _check_vocabulary(bundle, cutter, rows_of(module))
+    # Tokenizers of decoders often declare more tokens than the model has rows for.
+    limit = UNLIMITED if card.in_pieces else card.max_tokens
+    cutter = TextCutter(tokenizer, max_tokens=limit, rows=rows_of(module))
     transformer = Transformer(module, device=device)
     start = _start_token(bundle)
     _try_out(bundle, transformer, start)
@@ -84,7 +86,12 @@ def open_reranker(
     cutter = PairCutter(tokenizer, max_tokens=card.max_tokens, types=tells_types(bundle.folder), name=card.name)
     set_threads(threads)
     module = load_module(bundle, task="rank", device=device, number_format=number_format)
-    _check_vocabulary(bundle, TextCutter(tokenizer, max_tokens=card.max_tokens), rows_of(module))
+    vocabulary, rows = TextCutter(tokenizer, max_tokens=card.max_tokens).vocabulary, rows_of(module)
+    if vocabulary > rows:
+        raise BrokenModel(
+            f"{bundle.folder}: the tokenizer has {vocabulary} tokens, but the word table only {rows} "
+            "(vocab_size in config.json)"
+        )
     reranker = TorchReranker(
         card.with_precision(number_format),
         module=module,
@@ -108,14 +115,6 @@ def _try_out(bundle: Bundle, transformer: Transformer, start: int) -> None:
     expected = hidden_size(bundle.config, bundle.folder / "config.json")
     if found != expected:
         raise BrokenModel(f"{bundle.folder}: a token's state has {found} numbers; config.json says {expected}")
-
-
-def _check_vocabulary(bundle: Bundle, cutter: TextCutter, rows: int) -> None:
-    if cutter.vocabulary > rows:
-        raise BrokenModel(
-            f"{bundle.folder}: the tokenizer has {cutter.vocabulary} tokens, but the word table only {rows} "
-            "(vocab_size in config.json)"
-        )
 
 
 def _check(bundle: Bundle, precision: Precision) -> None:

@@ -11,13 +11,22 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer
 
 from kit.model_folders import edit_json
 from kit.tiny_models import save_tiny_decoder, save_tiny_model
 from umekomi.engines import registry
 from umekomi.engines.registry import open_encoder
 from umekomi.engines.torch.encoder import TorchEncoder, plan_groups
-from umekomi.errors import BrokenModel, ConfigError, EngineError, MissingExtra, UnsupportedModel, UserError
+from umekomi.errors import (
+    BrokenModel,
+    ConfigError,
+    EngineError,
+    InvalidInput,
+    MissingExtra,
+    UnsupportedModel,
+    UserError,
+)
 from umekomi.models.sources import open_model
 
 LONG = "緑の果物は甘くて長い " * 20
@@ -224,6 +233,17 @@ def test_keys_that_name_code_or_files_are_not_taken(copy: Callable[[str], Path])
     )
     encoder = open_torch(folder)
     assert np.isfinite(encoder.run(encoder.prepare(["a"]))).all()
+
+
+def test_a_token_that_only_the_tokenizer_knows_is_named(copy: Callable[[str], Path]) -> None:
+    folder = copy("llama")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.add_tokens(["<extra>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    encoder = open_torch(folder)
+    assert np.isfinite(encoder.run(encoder.prepare(["extra"]))).all()
+    with pytest.raises(InvalidInput, match="text 1 has the token '<extra>'"):
+        encoder.prepare(["extra", "an <extra> token"])
 
 
 def test_a_closed_encoder_says_so(copy: Callable[[str], Path]) -> None:
