@@ -21,6 +21,7 @@ from kit.server import MODEL, LocalServer, serving, wait_until
 from umekomi.cli.main import app
 from umekomi.config import LlamaSettings, ModelSettings
 from umekomi.serve.wire import generation_schema
+from umekomi.serve.workers import ChatModel
 
 pytestmark = pytest.mark.starter
 
@@ -56,8 +57,8 @@ def events(text: str) -> list[str]:
 
 
 def generating(talker: LocalServer) -> int:
-    model: Any = talker.service.residency.resolve(CHAT).model
-    return model._workers._pending if model is not None else 0
+    model = talker.service.residency.resolve(CHAT).model
+    return model.busy + model.waiting if isinstance(model, ChatModel) else 0
 
 
 def test_it_is_loaded_by_its_first_use_and_not_by_a_wrong_one(talker: LocalServer) -> None:

@@ -53,7 +53,7 @@ def chat(
     with opened as ask:
         conversation = Conversation(ask, system=system, max_tokens=max_tokens)
         if sys.stdin.isatty():
-            _talk(conversation)
+            talk(conversation)
         else:
             for line in sys.stdin:
                 if text := line.strip():
@@ -79,7 +79,7 @@ def _open_there(base_url: str, model: str | None) -> Iterator[Ask]:
         yield endpoint.stream_chat
 
 
-def _talk(conversation: Conversation) -> None:
+def talk(conversation: Conversation) -> None:
     """Until the person ends it. An error is told, and the conversation goes on."""
     options.notify(_HELP)
     while True:

@@ -86,7 +86,7 @@ class Store:
         Raises `BrokenModel` where a file is gone or has another size than it was made with, `StoreError` where the
         store cannot be read.
         """
-        entry = self._read(self._place(kind, key))
+        entry = self._read(self.place(kind, key))
         if entry is not None:
             _check_sizes(entry)
         return entry
@@ -118,7 +118,7 @@ class Store:
                 build(files)
                 _write_manifest(temporary, kind, key, about or {})
                 _sync_tree(temporary)
-                place = self._place(kind, key)
+                place = self.place(kind, key)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 temporary.rename(place)
                 _sync(place.parent)
@@ -167,7 +167,7 @@ class Store:
             return None
 
     def _discard(self, kind: Kind, key: str) -> None:
-        place = self._place(kind, key)
+        place = self.place(kind, key)
         if place.exists():
             trash = self._temporary(kind, key)
             trash.parent.mkdir(parents=True, exist_ok=True)
@@ -177,7 +177,8 @@ class Store:
     def _temporary(self, kind: Kind, key: str) -> Path:
         return self.home / "building" / f"{_lock_name(kind, key)}-{uuid.uuid4().hex}"
 
-    def _place(self, kind: Kind, key: str) -> Path:
+    def place(self, kind: Kind, key: str) -> Path:
+        """The folder of an entry, whether it is there or not."""
         return self.home / kind / _file_name(key)
 
     def _read(self, place: Path) -> Entry | None:

@@ -211,10 +211,14 @@ class _Rotation:
 
     def _open(self) -> None:
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        os.fchmod(self._descriptor, 0o600)
-        self._size = os.fstat(self._descriptor).st_size
-        if self._size and os.pread(self._descriptor, 1, self._size - 1) != b"\n":
-            self._size += os.write(self._descriptor, b"\n")
+        try:
+            os.fchmod(self._descriptor, 0o600)
+            self._size = os.fstat(self._descriptor).st_size
+            if self._size and os.pread(self._descriptor, 1, self._size - 1) != b"\n":
+                self._size += os.write(self._descriptor, b"\n")
+        except OSError:
+            self.close()  # else the next line would be put behind the one that was cut short
+            raise
 
     def _rotate(self) -> None:
         self.close()

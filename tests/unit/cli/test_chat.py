@@ -161,7 +161,7 @@ def test_at_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
     monkeypatch.setattr("builtins.input", answer)
     parrot = Moody()
-    command._talk(Conversation(parrot))
+    command.talk(Conversation(parrot))
     assert asked == []
     shown = capsys.readouterr()
     assert "you: a\n" in shown.out

@@ -157,7 +157,7 @@ def test_remove_takes_an_entry_away_and_no_other(store: Store) -> None:
 )
 def test_keys_of_any_text_stay_apart_and_inside_the_store(keys: list[str]) -> None:
     store = Store(Path("/home-of-models"))
-    places = {store._place(kind, key) for kind in KINDS for key in keys}
+    places = {store.place(kind, key) for kind in KINDS for key in keys}
     assert len(places) == len(keys) * len(KINDS)
     for place in places:
         assert place.parent.parent == store.home

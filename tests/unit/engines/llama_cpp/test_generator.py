@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from umekomi.engines.base import Answer, Cancellation, Chunks, Generator
+from umekomi.engines.llama_cpp import exchange
 from umekomi.engines.registry import open_generator
 from umekomi.errors import BrokenModel, EngineError, InputTooLong, InvalidInput
 from umekomi.models.bundle import Bundle
@@ -195,14 +196,13 @@ def test_an_answer_that_does_not_follow_its_schema_is_an_error(
     generator: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of an engine that leaves the format out: it is taken from what is sent, not from what is checked."""
-    server = generator._server  # type: ignore[attr-defined]
     for name in ("ask", "listen"):
-        honest = getattr(server, name)
+        honest = getattr(exchange, name)
 
-        def lax(route: str, body: dict[str, Any], honest: Any = honest, **rest: Any) -> Any:
-            return honest(route, {key: body[key] for key in body if key != "response_format"}, **rest)
+        def lax(address: Any, route: str, body: dict[str, Any], honest: Any = honest, **rest: Any) -> Any:
+            return honest(address, route, {key: body[key] for key in body if key != "response_format"}, **rest)
 
-        monkeypatch.setattr(server, name, lax)
+        monkeypatch.setattr(f"umekomi.engines.llama_cpp.server.{name}", lax)
     body = asked("Say hello.", response_format=formatted(SCHEMA), seed=1, stop=["!", "."], max_tokens=60)
     with pytest.raises(EngineError, match="without following response_format"):
         generator.chat(body)
