@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from umekomi.documents import Chunk, ChunkSize, Document, build_chunks, load_counter
@@ -48,6 +48,7 @@ def bare(chunk: Chunk, text: str) -> str:
     return stands
 
 
+@settings(deadline=None)
 @given(st.lists(paragraphs | headings | tables, max_size=12))
 def test_chunks_are_the_document_in_order_without_overlap_and_within_the_size(content: list[object]) -> None:
     whole = document(*content)
@@ -63,6 +64,7 @@ def test_chunks_are_the_document_in_order_without_overlap_and_within_the_size(co
     assert len({chunk.id for chunk in chunks}) == len(chunks)
 
 
+@settings(deadline=None)
 @given(st.lists(paragraphs, min_size=1, max_size=8))
 def test_text_fills_every_chunk_but_the_last(content: list[str]) -> None:
     chunks = list(build_chunks(document(*content), COUNTER, size=SIZE))
@@ -70,6 +72,7 @@ def test_text_fills_every_chunk_but_the_last(content: list[str]) -> None:
     assert all(chunk.tokens >= SIZE.min_tokens - 2 for chunk in chunks[:-1])
 
 
+@settings(deadline=None)
 @given(st.lists(paragraphs | headings, min_size=1, max_size=6))
 def test_ids_depend_on_content_alone(content: list[object]) -> None:
     whole = document(*content)
@@ -134,6 +137,7 @@ def test_a_model_with_less_room_gets_smaller_chunks() -> None:
         ChunkSize(5, 4)
 
 
+@settings(deadline=None)
 @given(text=st.text("あ。、 a", min_size=1, max_size=60), tokens=st.integers(1, 70))
 def test_a_cut_takes_something_and_no_more_than_it_may(text: str, tokens: int) -> None:
     taken = cut_after(text, range(len(text)), tokens)
@@ -153,6 +157,7 @@ class Pairs:
         return range(0, len(text), 2)
 
 
+@settings(deadline=None)
 @given(st.lists(paragraphs | tables, max_size=8))
 def test_counts_that_do_not_add_up_are_counted_again(content: list[object]) -> None:
     counter: TokenCounter = Pairs()

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from umekomi.documents import encodings
@@ -59,6 +59,7 @@ def never_wrong(data: bytes, text: str) -> None:
         ("euc_jp", HALF_WIDTH),
     ],
 )
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_legacy_text_comes_back_or_is_refused(codec: str, alphabet: frozenset[str], data: st.DataObject) -> None:
     text = data.draw(texts_in(codec, alphabet))
@@ -69,6 +70,7 @@ def test_a_legacy_text_comes_back_or_is_refused(codec: str, alphabet: frozenset[
 
 
 @pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+@settings(deadline=None)
 @given(lines=st.lists(texts_in("utf-8", MIXED, max_size=12), min_size=1, max_size=6))
 def test_utf16_without_mark_comes_back_or_is_refused(codec: str, lines: list[str]) -> None:
     text = "\n".join([*lines, ""])  # a line end, by which it can be told
@@ -76,6 +78,7 @@ def test_utf16_without_mark_comes_back_or_is_refused(codec: str, lines: list[str
 
 
 @pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@settings(deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\x1b\ufeff")))
 def test_unicode_with_mark_and_utf8_always_come_back(codec: str, text: str) -> None:
     assert decode_text(text.encode(codec)).text == text
@@ -141,6 +144,7 @@ def test_colours_of_a_terminal_are_not_iso_2022_jp() -> None:
 
 
 @pytest.mark.parametrize("codec", [*LEGACY, "utf-8", "utf-16"])
+@settings(deadline=None)
 @given(data=st.data(), cut=st.integers(1, 7))
 def test_blocks_change_nothing(codec: str, data: st.DataObject, cut: int) -> None:
     content = data.draw(texts_in(codec, MIXED)).encode(codec)

@@ -6,7 +6,7 @@ import unicodedata
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from umekomi.documents.lines import Words, glue_between, join_lines
@@ -34,6 +34,7 @@ def test_compatibility_characters_are_normalised_where_meaning_stays(raw: str, c
     assert normalise(raw) == clean
 
 
+@settings(deadline=None)
 @given(texts)
 def test_runs_cover_the_text_and_normalising_again_changes_nothing(text: str) -> None:
     runs = list(iter_normalised(text))
@@ -44,6 +45,7 @@ def test_runs_cover_the_text_and_normalising_again_changes_nothing(text: str) ->
         assert normalise(clean) == clean
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(texts, st.sampled_from(["", " ", "\n"])), min_size=1, max_size=5))
 def test_every_character_of_a_block_is_found_in_the_file(pieces: list[tuple[str, str]]) -> None:
     raw = "".join(text for text, _ in pieces)
@@ -64,6 +66,7 @@ def test_every_character_of_a_block_is_found_in_the_file(pieces: list[tuple[str,
         assert block.place_after(len(block.text)).offset <= len(raw)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("あ。 a", max_size=3 * MAX_PASSAGE_CHARACTERS), max_size=2))
 def test_long_passages_are_cut_without_loss(raws: list[str]) -> None:
     blocks = list(iter_blocks(Passage("text", (Part(raw, 0),)) for raw in raws))

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from umekomi.documents.rows import Row, iter_rows
@@ -27,6 +27,7 @@ def test_lines_skip_empty_ones_and_keep_their_numbers(tmp_path: Path) -> None:
     assert rows == [Row("緑", 1), Row("last", 4)]
 
 
+@settings(deadline=None)
 @given(texts=st.lists(cells, min_size=1, max_size=20))
 def test_csv_gives_back_what_a_csv_writer_wrote(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     buffer = io.StringIO(newline="")
@@ -39,6 +40,7 @@ def test_csv_gives_back_what_a_csv_writer_wrote(tmp_path_factory: pytest.TempPat
     assert [row.title for row in rows] == [str(i) for i in range(len(texts))]
 
 
+@settings(deadline=None)
 @given(texts=st.lists(cells, min_size=1, max_size=20))
 def test_jsonl_takes_objects_and_strings(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     lines = [json.dumps({"text": t} if i % 2 else t, ensure_ascii=bool(i % 3)) for i, t in enumerate(texts)]

@@ -74,6 +74,7 @@ def build_corpus(
     check_installed(layout=options.layout)
     folder = output.with_name(f".{output.name}.parts")
     with single_run(folder):
+        _remove_leftovers(output)
         run = _Run(output, counter, size, options)
         journal = Journal(folder, run.settings)
         found, skipped = _sort_out(paths)
@@ -99,6 +100,14 @@ def _check_folder(output: Path) -> None:
         raise ConfigError(f"{beside}: is none of ours; choose another folder for {output.name}") from None
     if owner != output.name:
         raise ConfigError(f"{beside}: belongs to {owner}; choose another folder for {output.name}")
+
+
+def _remove_leftovers(output: Path) -> None:
+    """Half-written files of a run that was killed while it wrote its output."""
+    for path in output.parent.iterdir():
+        for name in (output.name, DOCUMENTS_FILE):
+            if path.name.startswith(f".{name}.") and path.name.endswith(".partial"):
+                path.unlink(missing_ok=True)
 
 
 def _sort_out(paths: Iterable[Path]) -> tuple[dict[str, Path], tuple[tuple[str, str], ...]]:

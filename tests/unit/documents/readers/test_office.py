@@ -157,3 +157,37 @@ def test_a_long_sheet_repeats_its_header(tmp_path: Path) -> None:
     assert len(blocks) == 3
     assert {block.header for block in blocks} == {"番号 | 値"}
     assert sum(block.text.count("あ") for block in blocks) == 450
+
+
+def test_pptx_charts_are_counted_and_groups_taken_apart(tmp_path: Path) -> None:
+    import pptx
+    from pptx.chart.data import CategoryChartData
+    from pptx.enum.chart import XL_CHART_TYPE
+    from pptx.util import Inches
+
+    deck = pptx.Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[6])
+    data = CategoryChartData()
+    data.categories = ["春"]
+    data.add_series("売上", (1,))
+    slide.shapes.add_chart(XL_CHART_TYPE.PIE, Inches(1), Inches(4), Inches(2), Inches(2), data)
+    group = slide.shapes.add_group_shape()
+    for top, text in ((2, "下"), (1, "上")):
+        group.shapes.add_textbox(Inches(1), Inches(top), Inches(2), Inches(1)).text_frame.text = text
+    deck.save(str(tmp_path / "a.pptx"))
+    read = read_here(tmp_path / "a.pptx")
+    assert read.texts == ["上", "下"]
+    assert read.outcome.warnings == ("1 charts or diagrams were not read",)
+
+
+def test_xlsx_that_claims_the_whole_sheet_is_bounded(tmp_path: Path) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    book.active["A1"] = "最初"
+    book.active["XFD1048576"] = "最後"
+    book.save(tmp_path / "a.xlsx")
+    read = read_here(tmp_path / "a.xlsx")
+    assert read.outcome.seconds < 60
+    assert "最初" in read.texts[1]
+    assert "最後" in read.texts[1]

@@ -26,13 +26,17 @@ def read(reading: Reading) -> Iterator[Passage]:
     except (KeyError, ValueError, AttributeError, pptx.exc.PythonPptxError) as error:
         raise Quarantined(f"damaged: {error}") from None
     reading.pages = len(slides)
+    drawings = 0
     for number, slide in enumerate(slides, start=1):
         reading.beat()
         raw = RawText(number)
         for shape in _in_reading_order(slide.shapes):
+            drawings += shape.shape_type is None or getattr(shape, "has_chart", False)
             yield from _shape_blocks(shape, raw, reading)
         if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
             yield from _paragraphs(slide.notes_slide.notes_text_frame, raw)
+    if drawings:
+        reading.warn(f"{drawings} charts or diagrams were not read")
 
 
 def _in_reading_order(shapes: Any, depth: int = 0) -> Iterator[Any]:
