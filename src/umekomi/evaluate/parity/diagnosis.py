@@ -21,6 +21,9 @@ from umekomi.types import Vectors
 _ENOUGH_COSINE = 0.9
 """Mean cosine of short texts from which long ones are worth an experiment of their own."""
 
+_LONG_GAP = 3
+"""Long texts that lie so many times as far apart as short ones differ in a way of their own."""
+
 _SAME_CUT = 0.05
 """Two servers cut at the same place if their places differ by at most this share: a prompt takes up some room."""
 
@@ -158,6 +161,10 @@ def _long_texts_by_reference(
         return reference.longest_of([search.recipe.text(long[: cut.characters])], search.recipe)
 
     found = experiment.find_limit(search.recipe, own=own, longest=longest, measured=measured)
+    gap, usual_gap = 1 - found.cosines.mean(), 1 - search.cosines.mean()
+    if not found.steps and not found.closed and gap > _LONG_GAP * usual_gap:
+        sentence = f"{side.name} treats long texts in a way that is not on the list (cosine {1 - gap:.4f})"
+        return [Cause("truncation", side.name, sentence, "possible", float(1 - gap))]
     if longest < own and not found.steps:
         notes.append(f"truncation was tried with texts of at most {longest} tokens; {name} takes {own}")
     return [cause_of_step(step, search.recipe, side=side.name, other=name, own_limit=own) for step in found.steps]

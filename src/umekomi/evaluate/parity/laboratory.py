@@ -24,7 +24,7 @@ from umekomi.models.architectures import max_positions
 from umekomi.models.bundle import Bundle
 from umekomi.models.card import ModelCard, Pooling
 from umekomi.models.sources import open_model
-from umekomi.types import Precision, Prepared, TokenIds, Vectors
+from umekomi.types import Precision, Prepared, TokenIds, Truncation, Vectors
 
 _OPEN_AT_ONCE = 2
 """Encoders kept in memory: the model as it is, and the one that an experiment is about."""
@@ -82,7 +82,7 @@ class Reference:
         """Vectors by ``recipe``: float32 ``(n, dim)``, in order. Raises as `Embedder.embed`."""
         embedder = self._embedder(recipe)
         limit = recipe.limit or self.card.max_tokens
-        whole = embedder.prepare([recipe.text(text) for text in texts], role="raw")
+        whole = self._prepare(embedder, texts, recipe)
         pieces = [self._pieces(prepared.ids, limit, recipe) for prepared in whole]
         flat = [Prepared(self._reframe(ids, recipe.frame), len(ids)) for own in pieces for ids in own]
         vectors = embedder.submit(flat).result()
@@ -91,7 +91,7 @@ class Reference:
     def count_tokens(self, texts: Sequence[str], recipe: Recipe) -> int:
         """Tokens that `vectors` runs for ``texts``."""
         limit = recipe.limit or self.card.max_tokens
-        whole = self._embedder(recipe).prepare([recipe.text(text) for text in texts], role="raw")
+        whole = self._prepare(self._embedder(recipe), texts, recipe)
         return sum(len(ids) for prepared in whole for ids in self._pieces(prepared.ids, limit, recipe))
 
     def longest_of(self, texts: Sequence[str], recipe: Recipe) -> int:
@@ -109,6 +109,11 @@ class Reference:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _prepare(self, embedder: Embedder, texts: Sequence[str], recipe: Recipe) -> list[Prepared]:
+        """Token ids as far as the weights can take them; under ``start`` those at the end."""
+        side: Truncation = "start" if recipe.long_texts == "start" else "end"
+        return embedder.prepare([recipe.text(text) for text in texts], role="raw", truncation=side)
 
     def _embedder(self, recipe: Recipe) -> Embedder:
         """The model in the recipe's pooling and precision; the oldest other one is closed where two are open."""

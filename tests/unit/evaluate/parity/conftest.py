@@ -37,13 +37,20 @@ class TinyModel:
     folder: Path
 
     def served(
-        self, *, pooling: str = "mean", normalize: bool = True, limit: int = LIMIT, prompt: str = ""
+        self,
+        *,
+        pooling: str = "mean",
+        normalize: bool = True,
+        limit: int = LIMIT,
+        prompt: str = "",
+        cut: str = "right",
     ) -> Embed:
         from sentence_transformers import SentenceTransformer
 
         folder = self._copy(pooling, normalize=normalize)
         model: Any = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
         model.max_seq_length = limit
+        model.tokenizer.truncation_side = cut
 
         def embed(texts: list[str]) -> Vectors:
             given = [prompt + text for text in texts]

@@ -58,6 +58,7 @@ def test_the_same_settings_have_no_cause_and_keep_the_index(tiny: TinyModel, ref
         ({"limit": 64}, ["truncation"], f"cuts texts after 64 tokens, REF after {LIMIT}"),
         ({"limit": 77}, ["truncation"], "cuts texts after 77 tokens"),
         ({"limit": POSITIONS}, ["truncation"], f"reads at least {POSITIONS} tokens"),
+        ({"cut": "left"}, ["truncation"], f"keeps the last {LIMIT} tokens of a long text, REF the first {LIMIT}"),
         ({"prompt": "passage: ", "limit": 70}, ["prefix", "truncation"], "puts 'passage: '"),
         ({"prompt": "query: ", "pooling": "cls"}, ["prefix", "pooling"], "puts 'query: '"),
     ],
@@ -91,6 +92,17 @@ def test_a_cleaning_that_the_texts_do_not_show_is_told_by_texts_that_do(
     assert words in comparison.causes[0].sentence
     assert comparison.verdict == "keep"
     assert any("your texts agree" in note for note in comparison.notes)
+
+
+def test_an_unknown_way_with_long_texts_is_told_as_such(tiny: TinyModel, reference: Reference) -> None:
+    embed = tiny.served()
+
+    def without_middle(texts: list[str]) -> Vectors:
+        return embed([text if len(text) < 300 else text[:20] + text[-20:] for text in texts])
+
+    comparison = against_reference(without_middle, reference)
+    assert named(comparison) == [("truncation", "possible")]
+    assert "not on the list" in comparison.causes[0].sentence
 
 
 def test_missing_unit_length_leaves_cosines_alone_and_says_what_breaks(
