@@ -59,6 +59,10 @@ def test_vectors_are_those_of_the_server_behind(chain: tuple[str, str]) -> None:
     assert len(cut.data[0].embedding) == 8
     np.testing.assert_array_equal([asked.data[0].embedding], reference_vectors(["query: Hello world"]))
     direct = httpx.post(f"{chain[0]}/embeddings", json={"model": MODEL, "input": "x"}).headers
+    remote, prompts = RemoteSettings(base_url=chain[0], model=MODEL), {"query": "Q: "}
+    with serving(ModelSettings(name="prompting", prompts=prompts, remote=remote)) as other:  # type: ignore[arg-type]
+        fingerprint = other.post({"model": "prompting", "input": "x"}).headers["x-umekomi-fingerprint"]
+        assert fingerprint != direct["x-umekomi-fingerprint"]
     assert raw.headers["x-umekomi-fingerprint"] == direct["x-umekomi-fingerprint"]
 
 

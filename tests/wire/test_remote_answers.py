@@ -204,6 +204,14 @@ def test_the_clients_own_mistake_is_told_without_a_word_about_the_upstream(both:
         refused(talk_to(front), 400, "refused the request.")
 
 
+def test_what_cannot_be_written_again_is_refused(both: Both) -> None:
+    body = b'{"model": "far", "messages": [], "deep": ' + b"[" * 300 + b"]" * 300 + b"}"
+    with gateway(both, talk("Hello.")) as (back, front):
+        answer = front.client.post("/v1/chat/completions", content=body)
+        assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+        assert not back.asked
+
+
 def drip(asked: Asked) -> None:
     asked.begin_stream("application/json")
     with contextlib.suppress(OSError):
@@ -263,6 +271,7 @@ def test_nobody_there() -> None:
         json.dumps(chat(choices=["x"])).encode(),
         json.dumps(chat(choices=[{"text": "x"}])).encode(),
         json.dumps(chat(choices=None)).encode(),
+        json.dumps(chat()).encode()[:-1] + b', "deep": ' + b"[" * 300 + b"]" * 300 + b"}",
         b'{"object": "error", "error": "secret"}',
     ],
 )
@@ -327,6 +336,11 @@ def test_a_stream_that_fails_before_its_first_chunk_has_a_status(
         (stream_of(chunk("good"), b"data: {half\n\n"), "not JSON"),
         (stream_of(chunk("good"), {"error": {"message": "secret"}}), "failed in mid-answer"),
         (stream_of(chunk("good"), end=Asked.wait_until_left), "sent nothing for 0.5 s"),
+        (stream_of(chunk("good"), b'data: {"choices": [' + b"[" * 300 + b"]" * 300 + b"]}\n\n"), "without choices"),
+        (
+            stream_of(chunk("good"), b'data: {"choices": [], "x": ' + b"[" * 300 + b"]" * 300 + b"}\n\n"),
+            "cannot be passed on",
+        ),
         (stream_of(chunk("good"), b"data: " + b"x" * 5_000_000), "more than 4000000 bytes"),
     ],
 )

@@ -14,7 +14,7 @@ from umekomi.errors import Unavailable
 from umekomi.serve.disconnect import while_connected
 from umekomi.serve.recording import Record, log_failure
 from umekomi.serve.status import failure_envelope
-from umekomi.serve.wire.chat import error_frame
+from umekomi.serve.wire.chat import event
 
 _HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -65,5 +65,5 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": b""})
 
     async def _fail(self, send: Send, error: Exception) -> None:
-        await send({"type": "http.response.body", "body": error_frame(failure_envelope(error))})
+        await send({"type": "http.response.body", "body": event(failure_envelope(error))})
         self._ended = True

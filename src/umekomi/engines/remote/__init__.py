@@ -29,7 +29,8 @@ def open_remote(settings: ModelSettings) -> RemoteModel:
     ]
     patience = Patience(begin_s=remote.timeout_s, stall_s=remote.stall_timeout_s)
     upstream = Upstream(settings.name, servers, patience=patience, max_retries=remote.max_retries)
-    return RemoteModel(upstream, capability=None if settings.kind == "auto" else settings.kind)
+    capability = None if settings.kind == "auto" else settings.kind
+    return RemoteModel(upstream, capability=capability, prompts=dict[str, str](settings.prompts.items()))
 
 
 def _server(number: int, place: RemoteSettings | Replica, *, inherited: str, model: str) -> Server:

@@ -65,12 +65,16 @@ class Embedded:
 class RemoteModel:
     """Belongs to one event loop, but for `close`. Raises what `Upstream.ask` raises."""
 
-    def __init__(self, upstream: Upstream, *, capability: Capability | None) -> None:
+    def __init__(
+        self, upstream: Upstream, *, capability: Capability | None, prompts: Mapping[str, str] | None = None
+    ) -> None:
+        """``prompts`` are those that the caller puts before texts, which makes other vectors of them."""
         self.upstream = upstream
+        self._prompts = dict(prompts or {})
         self.capability = capability
         self._loop: asyncio.AbstractEventLoop | None = None
         self._dim: int | None = None
-        self._fingerprint = _fingerprint(upstream.name, upstream.replicas[0])
+        self._fingerprint = _digest("remote", upstream.name, upstream.replicas[0].model, self._prompts)
         self._shown = self._fingerprint
         self._tells_usage = True
 
@@ -82,11 +86,6 @@ class RemoteModel:
     def ready(self) -> bool:
         """Always: another server's failures are no reason to send requests elsewhere than here."""
         return True
-
-    @property
-    def queued_tokens(self) -> int:
-        """None: what waits, waits there."""
-        return 0
 
     async def embed(self, inputs: Sequence[Any], further: Body, *, dimensions: int | None) -> Embedded:
         """Vectors of ``inputs``, texts or token ids; ``further`` are other fields to send.
@@ -101,7 +100,7 @@ class RemoteModel:
             rows = await _parsed(content, lambda: parse_vectors(content, count=count))
             self._check_dim(rows.vectors.shape[1], dimensions)
             headers = exchange.head.headers
-            self._shown = _sane_fingerprint(headers) or self._fingerprint
+            self._shown = self._fingerprint_of(headers)
             return Embedded(rows, self._shown, _number(headers.get("x-umekomi-truncated")))
 
         return await self._ask("embeddings", body, read)
@@ -127,7 +126,6 @@ class RemoteModel:
         return stream
 
     async def _stream(self, kind: GenerationKind, body: Body) -> RemoteStream:
-
         async def read(exchange: Exchange) -> RemoteStream:
             stream = RemoteStream(
                 exchange,
@@ -177,13 +175,20 @@ class RemoteModel:
     async def _ask(self, path: str, body: Body, read: Callable[[Exchange], Awaitable[T]]) -> T:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-        return await self.upstream.ask(path, lambda model: orjson.dumps({**body, "model": model}), read)
+        return await self.upstream.ask(path, lambda model: _encoded({**body, "model": model}), read)
 
     async def _read_all(self, exchange: Exchange, max_bytes: int) -> bytes:
         patience = self.upstream.patience
         content = await exchange.read_all(max_bytes=max_bytes, stall_s=patience.stall_s, whole_s=patience.whole_s)
         exchange.close()
         return content
+
+    def _fingerprint_of(self, headers: Mapping[str, str]) -> str:
+        """Another umekomi's own, so that vectors from there and through here can be compared; else one by names."""
+        told = headers.get("x-umekomi-fingerprint", "")
+        if len(told) != FINGERPRINT_LENGTH or not set(told) <= set("0123456789abcdef"):
+            return self._fingerprint
+        return _digest(told, self._prompts) if self._prompts else told
 
     def _check_dim(self, dim: int, asked: int | None) -> None:
         """A model's vectors have one length; a server that changes it has another model."""
@@ -204,20 +209,20 @@ class RemoteModel:
         return failure.as_error(self.upstream.name, replica.address.base_url)
 
 
+def _encoded(body: Body) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError as error:  # it reads deeper than it writes
+        raise InvalidInput(f"the request cannot be passed on: {error}") from None
+
+
 async def _parsed(content: bytes, parse: Callable[[], T]) -> T:
     return await asyncio.to_thread(parse) if len(content) > INLINE_BYTES else parse()
 
 
-def _fingerprint(name: str, first: Replica) -> str:
-    """For servers that tell none. Of names only: an address could be guessed from its hash."""
-    parts = orjson.dumps(["remote", name, first.model])
-    return sha256(parts).hexdigest()[:FINGERPRINT_LENGTH]
-
-
-def _sane_fingerprint(headers: Mapping[str, str]) -> str | None:
-    """Another umekomi's: vectors that came through here can be compared with those from there."""
-    told = headers.get("x-umekomi-fingerprint", "")
-    return told if len(told) == FINGERPRINT_LENGTH and set(told) <= set("0123456789abcdef") else None
+def _digest(*parts: object) -> str:
+    """A fingerprint. Never of an address, which could be guessed from it."""
+    return sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:FINGERPRINT_LENGTH]
 
 
 def _number(text: str | None) -> int | None:

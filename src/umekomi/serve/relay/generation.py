@@ -13,13 +13,14 @@ from umekomi.engines.base import Answer
 from umekomi.engines.remote.answers import Usage, usage_of
 from umekomi.engines.remote.model import GenerationKind
 from umekomi.engines.remote.stream import RemoteStream
+from umekomi.errors import UpstreamError
 from umekomi.serve.books import Books
 from umekomi.serve.capabilities import lease_remote
 from umekomi.serve.event_stream import EventStream
 from umekomi.serve.recording import Record, record_of
 from umekomi.serve.residency import Resident
 from umekomi.serve.service import Service, service_of
-from umekomi.serve.wire.chat import DONE, KEEP_ALIVE, GenerationRequest, frame
+from umekomi.serve.wire.chat import DONE, KEEP_ALIVE, GenerationRequest, event
 
 KEEP_ALIVE_S = 10.0
 """Silence after which a keep-alive line is sent."""
@@ -42,7 +43,7 @@ async def relay_generation(
             record.stages.end("upstream")
             books.see_usage(answer)
             books.close()
-            return Response(orjson.dumps({**answer, "model": name}), media_type="application/json")
+            return Response(_encoded(answer, name), media_type="application/json")
         body.pop("stream_options", None)  # the engine asks for the usage
         stream = await model.stream(kind, body, needs_usage=asked.include_usage)
         held.callback(lambda: record.stages.end("upstream"))
@@ -98,4 +99,13 @@ def _frame(chunk: Answer, asked: GenerationRequest, books: _RemoteBooks) -> byte
         return b""
     if not asked.include_usage:
         chunk.pop("usage", None)
-    return frame({**chunk, "model": books.books.model})
+    return event(_encoded(chunk, books.books.model))
+
+
+def _encoded(answer: Answer, model: str) -> bytes:
+    """With our name of the model. Raises `UpstreamError` for what can be read and not be written again."""
+    try:
+        return orjson.dumps({**answer, "model": model})
+    except orjson.JSONEncodeError as error:
+        told = f"The upstream of model `{model}` sent an answer that cannot be passed on."
+        raise UpstreamError(f"model={model}: {error}", public=told) from None

@@ -88,12 +88,12 @@ def parse_generation(body: Mapping[str, Any]) -> GenerationRequest:
 
 def frame(content: Mapping[str, Any]) -> bytes:
     """One event of the stream."""
-    return b"data: %b\n\n" % orjson.dumps(content)
+    return event(orjson.dumps(content))
 
 
-def error_frame(envelope: bytes) -> bytes:
-    """The event of a failure in mid-stream; ``envelope`` is what a failing request would have got."""
-    return b"data: %b\n\n" % envelope
+def event(data: bytes) -> bytes:
+    """An event with JSON on one line: a chunk, or after a failure the envelope that the request would have got."""
+    return b"data: %b\n\n" % data
 
 
 def _switch(body: Mapping[str, Any], field: str) -> bool:
