@@ -47,7 +47,10 @@ def load_fonts(texts: Iterable[str], *, notify: Callable[[str], None]) -> Fonts:
 
 
 def _message(missing: Sequence[str], families: Sequence[str]) -> str:
-    shown = "".join(missing[:SHOWN]) + ("…" if len(missing) > SHOWN else "")
+    shown = " ".join(
+        character if character.isprintable() else f"U+{ord(character):04X}" for character in missing[:SHOWN]
+    )
+    shown += " …" if len(missing) > SHOWN else ""
     cure = "" if len(families) > 1 else "; pip install 'umekomi[evaluate]' brings a Japanese font"
     count = f"{len(missing)} character" + ("s" if len(missing) > 1 else "")
     return f"{count} shown as '?' in the picture, because no font at hand has them: {shown}{cure}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import east_asian_width
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ COLOURS = (
     *("#dc4f48", "#25a2c6", "#94633f", "#71941c", "#64789c", "#e07fc4"),
 )
 OTHERS = "#b4bac6"
+WIDEST_TITLE, WIDEST_NAME = 72, 28
+"""Columns of text; what is wider would leave no room for the map."""
+
 METHODS = {"tsne": "t-SNE", "pca": "PCA", "umap": "UMAP"}
 
 
@@ -39,16 +43,25 @@ def write_map_png(
     figure = require("matplotlib.figure", extra="evaluate").Figure(figsize=(8, 6), dpi=200, layout="constrained")
     agg.FigureCanvasAgg(figure)
     groups = _groups(labels, len(layout.points))
-    fonts = load_fonts([title, *(group.name for group in groups)], notify=notify)
+    title = _one_line(title, WIDEST_TITLE)
+    names = [_one_line(group.name, WIDEST_NAME) for group in groups]
+    fonts = load_fonts([title, *names], notify=notify)
     axes = figure.add_subplot()
     _draw_points(axes, layout.points, groups)
     axes.set_title(fonts.writable(title), loc="left", fontfamily=fonts.families, fontsize=13, parse_math=False)
     if labels is not None:
-        names = [fonts.writable(f"{group.name} ({len(group.rows):,})") for group in groups]
-        _draw_legend(axes, names, [group.colour for group in groups], fonts.families)
+        shown = [f"{fonts.writable(name)} ({len(group.rows):,})" for name, group in zip(names, groups, strict=True)]
+        _draw_legend(axes, shown, [group.colour for group in groups], fonts.families)
     figure.supxlabel(_caption(layout), fontsize=8, color="#5a6478")
     with replacing(path) as file:
         figure.savefig(file, format="png", metadata={"Software": "umekomi"})
+
+
+def _one_line(text: str, widest: int) -> str:
+    """``text`` without its line breaks, cut to ``widest`` columns, of which a Japanese character takes two."""
+    line = " ".join(text.split())
+    ends = np.cumsum([1 + (east_asian_width(character) in "WF") for character in line])
+    return line if not len(line) or ends[-1] <= widest else line[: int(np.searchsorted(ends, widest))] + "…"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

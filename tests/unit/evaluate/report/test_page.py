@@ -72,7 +72,12 @@ def test_what_is_written_is_what_was_measured(tmp_path: Path) -> None:
     assert tuple(texts["labels"][number] for number in numbers) == sample.views[0].task.labels
 
 
-def test_the_policy_allows_the_two_scripts_and_no_connection(tmp_path: Path) -> None:
+@pytest.mark.parametrize("library", [None, "let a = '</script><!--';\r\nlet b = 1;\rlet c = '</SCRIPT >';"])
+def test_the_policy_allows_the_two_scripts_and_no_connection(
+    library: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if library:
+        monkeypatch.setattr("plotly.offline.get_plotlyjs", lambda: library)
     sample = evaluation(90)
     write_report(tmp_path / "report.html", sample.results, sample.views)
     page = page_of(tmp_path / "report.html")

@@ -50,6 +50,8 @@ def test_characters_without_a_glyph_are_told_and_replaced(monkeypatch: pytest.Mo
     fonts = load_fonts(["𓀀 ok"], notify=said.append)
     assert fonts.writable("𓀀 ok") == "? ok"
     assert said == ["1 character shown as '?' in the picture, because no font at hand has them: 𓀀"]
+    load_fonts(["half a pair \ud83d"], notify=said.append)
+    assert said.pop().endswith("has them: U+D83D")
     monkeypatch.setattr("umekomi.evaluate.report.fonts._japanese_family", lambda: None)
     assert load_fonts(["埋め込み"], notify=said.append).writable("埋め込み") == "????"
     assert "4 characters" in said[1]
@@ -60,6 +62,14 @@ def test_many_labels_share_the_last_colour(tmp_path: Path) -> None:
     many = [f"label {at % 40}" for at in range(300)]
     write_map_png(tmp_path / "map.png", LAYOUT, many, title="", notify=pytest.fail)
     assert (180, 186, 198) in {c for _, c in Image.open(tmp_path / "map.png").convert("RGB").getcolors(1 << 24)}
+
+
+def test_long_names_leave_room_for_the_map(tmp_path: Path) -> None:
+    names = [f"{'とても長い分類名' * 20}\n{label}" for label in LABELS]
+    write_map_png(tmp_path / "map.png", LAYOUT, names, title="題\n" * 300, notify=pytest.fail)
+    picture = np.asarray(Image.open(tmp_path / "map.png").convert("RGB"), int)
+    frame = np.flatnonzero((np.abs(picture - (223, 226, 232)).max(axis=2) < 3).sum(axis=0) > 500)
+    assert np.ptp(frame) > 1000
 
 
 def test_a_corpus_has_no_labels_and_labels_must_fit(tmp_path: Path) -> None:
