@@ -160,6 +160,23 @@ def test_an_upstream_without_such_routes() -> None:
             assert answer.status_code == 502
 
 
+def test_a_server_that_knows_no_roles_still_ranks_by_vectors() -> None:
+    def behave(asked: Asked) -> None:
+        if "input_type" in asked.body:
+            message = "Unrecognized request argument supplied: input_type"
+            asked.json({"error": {"message": message, "param": None}}, status=400)
+        else:
+            asked.json(vectors(*[[1.0, float(len(text))] for text in asked.body["input"]]))
+
+    with (
+        upstream(behave) as back,
+        serving(ModelSettings(name="far", kind="embedding", remote=back.remote())) as front,
+    ):
+        body = {"model": "far", "query": "aa", "documents": ["aaaaaa", "aa"]}
+        ranked = front.client.post("/v1/rerank", json=body).json()
+        assert (ranked["method"], [result["index"] for result in ranked["results"]]) == ("bi-encoder", [1, 0])
+
+
 def test_prompts_token_ids_and_what_is_passed_on() -> None:
     with upstream(lambda asked: asked.json(vectors([1.0]))) as back:
         prompts: Any = {"query": "Q: ", "document": "D: "}

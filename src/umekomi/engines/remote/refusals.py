@@ -14,6 +14,9 @@ from umekomi.errors import InputTooLong, InvalidInput, UnsupportedCapability, Us
 REFUSALS = frozenset({400, 413, 422})
 """Statuses that speak of the request, not of the server."""
 
+OUR_FIELDS = ("stream_options", "input_type")
+"""Fields that we add. Servers that do not know them say so in many shapes, which are all told as this ``param``."""
+
 _PLACE = re.compile(
     r"\w+://\S+|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b|\[?[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F]*\]?(?::\d+)?"
 )
@@ -32,8 +35,7 @@ def refusal(content: bytes, replica: Replica, *, model: str) -> UserError:
         f": {_clean(said, replica, model)}" if said else "."
     )
     param, code = envelope.get("param"), envelope.get("code")
-    if b"stream_options" in content:  # our own addition, perhaps; servers tell of it in many shapes
-        param = "stream_options"
+    param = next((field for field in OUR_FIELDS if field.encode() in content), param)
     if code == "unsupported_capability":
         return UnsupportedCapability(f"The upstream of model `{model}` has no such capability.")
     kind = InputTooLong if code == "context_length_exceeded" else InvalidInput

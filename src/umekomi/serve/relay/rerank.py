@@ -12,12 +12,14 @@ from starlette.responses import Response
 
 from umekomi.config import ModelSettings
 from umekomi.engines.remote import RemoteModel
+from umekomi.errors import InvalidInput
 from umekomi.serve.capabilities import lease_remote
 from umekomi.serve.recording import record_of
 from umekomi.serve.residency import Resident
 from umekomi.serve.service import service_of
+from umekomi.serve.wire.embeddings import InputType
 from umekomi.serve.wire.rerank import Method, RerankRequest, rerank_answer
-from umekomi.types import Role, Vectors
+from umekomi.types import Vectors
 
 
 async def relay_rerank(request: Request, resident: Resident, asked: RerankRequest) -> Response:
@@ -54,12 +56,18 @@ async def _likeness(
 
 
 async def _vectors(
-    model: RemoteModel, settings: ModelSettings, texts: Sequence[str], *, role: Role
+    model: RemoteModel, settings: ModelSettings, texts: Sequence[str], *, role: InputType
 ) -> tuple[Vectors, int]:
-    """Vectors of unit length, with the role told as for embeddings."""
-    prompt = settings.prompts.get(role, "") if role != "raw" else ""
-    further = {"encoding_format": "base64"} | ({} if settings.prompts else {"input_type": role})
-    found = await model.embed([prompt + text for text in texts], further, dimensions=None)
+    """Vectors of unit length. Without prompts here, the role is told to the server, unless that refuses it."""
+    inputs = [settings.prompts.get(role, "") + text for text in texts]
+    further = {"encoding_format": "base64"}
+    try:
+        told = {} if settings.prompts else {"input_type": role}
+        found = await model.embed(inputs, further | told, dimensions=None)
+    except InvalidInput as error:
+        if error.param != "input_type":
+            raise
+        found = await model.embed(inputs, further, dimensions=None)
     vectors = found.rows.vectors.astype(np.float64)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(lengths, np.finfo(np.float64).tiny), found.rows.tokens or 0
