@@ -114,7 +114,8 @@ def run(
     ] = None,
     prompts: Annotated[Path | None, typer.Option(help="Folder with prompts that replace umekomi's own.")] = None,
     slots: Annotated[int | None, typer.Option(min=1, max=256, help="Calls of the LLM at once.")] = None,
-    temperature: Annotated[float, typer.Option(min=0, max=2)] = 0.7,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Longest wait for one answer, in seconds.")] = 300.0,
+    temperature: Annotated[float, typer.Option(min=0, max=2, help="How freely the LLM chooses words.")] = 0.7,
     max_tokens: Annotated[int, typer.Option(min=16, help="Longest answer of the LLM, in tokens.")] = 400,
     seed: Annotated[int, typer.Option(min=0, help="The same seed asks for the same answers.")] = 0,
     prompt_price: Annotated[float, typer.Option(min=0, help="Price of a million prompt tokens, to show.")] = 0.0,
@@ -148,7 +149,18 @@ def run(
     _print_plan(plan, corpus, prices=(prompt_price, completion_price))
     if dry_run:
         return
-    _synthesize(corpus, plan, settings, output, llm=llm, slots=slots, queries=queries, explain=explain, watch=watch)
+    _synthesize(
+        corpus,
+        plan,
+        settings,
+        output,
+        llm=llm,
+        slots=slots,
+        timeout_s=timeout,
+        queries=queries,
+        explain=explain,
+        watch=watch,
+    )
 
 
 def _synthesize(
@@ -159,6 +171,7 @@ def _synthesize(
     *,
     llm: str,
     slots: int | None,
+    timeout_s: float,
     queries: Path | None,
     explain: bool,
     watch: TerminalWatch,
@@ -167,7 +180,7 @@ def _synthesize(
     from umekomi.synthesize.publishing import REPORT, publish
     from umekomi.synthesize.run import synthesize
 
-    opened: Llm = open_llm(llm, slots=slots, notify=options.notify)
+    opened: Llm = open_llm(llm, slots=slots, timeout_s=timeout_s, notify=options.notify)
     try:
         synthesis = synthesize(corpus, plan, opened, settings, folder=output, watch=watch)
     finally:

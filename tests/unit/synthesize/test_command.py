@@ -291,6 +291,42 @@ def test_an_llm_that_only_chatters_leaves_empty_splits_and_says_so(documents: Pa
     assert _pairs(tmp_path / "out") == {"train": [], "dev": [], "test": []}
 
 
+def test_an_llm_that_hangs_ends_the_run_within_bounds(documents: Path, tmp_path: Path) -> None:
+    def hang_later(body: dict[str, Any]) -> str | Raw:
+        return say(body) if len(server.asked) <= 6 else Raw(hang=True)
+
+    with chat_server(hang_later) as server:
+        done = _run(documents, tmp_path / "out", server, "--timeout", "0.2", "--slots", "16")
+        assert done.returncode == 3, done.stderr
+        assert "calls in a row failed" in done.stderr
+        assert "what was answered is kept" in done.stderr
+        kept = len(server.asked)
+    with chat_server(say) as server:
+        assert _run(documents, tmp_path / "out", server).returncode == 0
+    assert kept > 6
+
+
+def test_a_full_disk_is_said_and_loses_nothing(documents: Path, tmp_path: Path) -> None:
+    limited = (  # no file may grow over 90 kB, as if the disk were full there
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, 90_000)); "
+        "from umekomi.cli.main import main; main()"
+    )
+    with chat_server(say) as server:
+        llm = ("--llm", f"{server.url}#m", "--model", "hashing:64", "--per-document", "3")
+        arguments = ["synthesize", str(documents), "-o", str(tmp_path), *llm]
+        done = subprocess.run(
+            [sys.executable, "-c", limited, *arguments], capture_output=True, encoding="utf-8", timeout=120
+        )
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        assert not (tmp_path / "synthesis.json").exists()
+        assert len(server.asked) > 10
+        assert _run(documents, tmp_path, server).returncode == 0
+    asked = [json.dumps(body["messages"]) for body in server.asked]
+    assert len(asked) - len(set(asked)) <= 1 + 4 + 1  # the probe, and calls in flight when the disk was full
+    assert (tmp_path / "synthesis.json").exists()
+
+
 def test_a_dry_run_asks_nothing(documents: Path, tmp_path: Path) -> None:
     with chat_server(lambda body: Raw(status=500)) as server:
         done = _run(documents, tmp_path / "out", server, "--dry-run", "--prompt-price", "1000")

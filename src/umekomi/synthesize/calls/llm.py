@@ -62,8 +62,10 @@ class Llm(Protocol):
     def close(self) -> None: ...
 
 
-def open_llm(spec: str, *, slots: int | None, notify: Callable[[str], None]) -> Llm:
+def open_llm(spec: str, *, slots: int | None, notify: Callable[[str], None], timeout_s: float = TIMEOUT_S) -> Llm:
     """The LLM of ``http://host:8080/v1#name``, of a GGUF file, or of a starter's name. Close it.
+
+    timeout_s  longest wait for an answer of a server
 
     The key for an address is read from ``UMEKOMI_API_KEY``. Raises `ConfigError` for an address without a name.
     """
@@ -73,7 +75,7 @@ def open_llm(spec: str, *, slots: int | None, notify: Callable[[str], None]) -> 
             raise ConfigError(
                 f"--llm {spec}: an address needs the model's name after '#', as in {base_url}#my-model"
             )
-        return EndpointLlm(base_url.rstrip("/"), name, slots=slots or DEFAULT_SLOTS)
+        return EndpointLlm(base_url.rstrip("/"), name, slots=slots or DEFAULT_SLOTS, timeout_s=timeout_s)
     options = {"parallel": slots} if slots else {}
     return LocalLlm(spec, options=options, notify=notify)
 
@@ -101,13 +103,14 @@ class EndpointLlm:
     base_url: str
     name: str
     slots: int
+    timeout_s: float
     _client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
         key = config.api_key()
         limits = httpx.Limits(max_connections=self.slots, max_keepalive_connections=self.slots)
         self._client = httpx.Client(
-            headers={"authorization": f"Bearer {key}"} if key else {}, timeout=TIMEOUT_S, limits=limits
+            headers={"authorization": f"Bearer {key}"} if key else {}, timeout=self.timeout_s, limits=limits
         )
 
     def chat(self, body: Body) -> Answer:
