@@ -99,6 +99,8 @@ const swatch = (colour) => el("span", { class: "swatch", style: { background: co
 const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 const short = (text, length) => ([...text].length > length ? [...text].slice(0, length - 1).join("") + "…" : text);
 
+const LONGEST_NAME = 40;
+
 const CHART = { displaylogo: false, responsive: true, displayModeBar: false, showEditInChartStudio: false };
 
 function chartLayout(extra = {}) {

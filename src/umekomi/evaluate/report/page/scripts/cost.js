@@ -111,7 +111,8 @@ function costChart(node, missing, byModel, state) {
   const margin = 0.15 + 0.1 * (Math.max(...logs) - Math.min(...logs));
   const name = Math.min(
     0.4,
-    (8 * Math.max(0, ...candidates.map((each) => each.model.name.length)) + 40) / (node.clientWidth || 900),
+    (8 * Math.max(0, ...candidates.map((each) => Math.min(LONGEST_NAME, each.model.name.length))) + 40) /
+      (node.clientWidth || 900),
   );
   const spread = Math.max(...logs) - Math.min(...logs) + 2 * margin;
   const ends = [Math.min(...logs) - margin - (spread * name) / (1 - name), Math.max(...logs) + margin];
@@ -133,7 +134,7 @@ function costChart(node, missing, byModel, state) {
       mode: "markers+text",
       x: [x],
       y: [y],
-      text: [`  ${plain(model.name)}  `],
+      text: [`  ${plain(short(model.name, LONGEST_NAME))}  `],
       textposition: "middle left",
       hovertext: plain(`${model.name}: ${fixed(y)} ${range(score.ci95)}, ${axis.format(x)}, ${size(memory)}`),
       hoverinfo: "text",

@@ -259,6 +259,7 @@ function legend(atlas) {
         "button",
         {
           type: "button",
+          title: group.name,
           "aria-pressed": String(!atlas.shown.hidden.has(group.name)),
           onclick: () => {
             if (!atlas.shown.hidden.delete(group.name)) atlas.shown.hidden.add(group.name);
@@ -267,7 +268,7 @@ function legend(atlas) {
           },
         },
         swatch(group.colour),
-        group.name,
+        el("span", { class: "name" }, group.name),
         el("span", { class: "muted" }, count(group.rows.length)),
       ),
     ),

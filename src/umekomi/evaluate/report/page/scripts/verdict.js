@@ -84,11 +84,11 @@ function verdict(node, state) {
 
 function rankingChart(node, scores) {
   node.style.height = `${70 + 46 * scores.length}px`;
-  const traces = scores.map((score) => ({
+  const traces = scores.map((score, at) => ({
     type: "scatter",
     mode: "markers",
     x: [score.value],
-    y: [plain(score.model)],
+    y: [at],
     hoverinfo: "text",
     text: plain(`${score.model}: ${fixed(score.value)} ${range(score.ci95)}`),
     marker: { size: 13, color: modelColour(score.model), symbol: modelSymbol(score.model) },
@@ -104,7 +104,16 @@ function rankingChart(node, scores) {
   }));
   draw(node, traces, {
     xaxis: { title: { text: plain(scores[0].metric), font: { size: 12 } }, tickformat: ".3~f", nticks: 8 },
-    yaxis: { type: "category", autorange: "reversed", showgrid: false, ticklen: 8, tickcolor: "rgba(0,0,0,0)" },
+    // Places are numbers with names beside them: Plotly would take a name like "768" for a number.
+    yaxis: {
+      tickvals: scores.map((_, at) => at),
+      ticktext: scores.map((score) => plain(short(score.model, LONGEST_NAME))),
+      range: [scores.length - 0.5, -0.5],
+      showgrid: false,
+      zeroline: false,
+      ticklen: 8,
+      tickcolor: "rgba(0,0,0,0)",
+    },
   });
 }
 
