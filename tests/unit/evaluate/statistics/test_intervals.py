@@ -82,6 +82,21 @@ def test_correlations_are_covered(reduction: str) -> None:
     assert 372 <= covered <= 392  # 93 to 98 %: 400 sets know it to 2 points
 
 
+@pytest.mark.parametrize(("n", "least"), [(100, 0.4), (1000, 0.88)])
+def test_v_measure_is_covered_in_spite_of_its_bias(n: int, least: float) -> None:
+    """Its bias shrinks with n: percentiles of resamples cover none of the smaller sets, and 60 % of the larger."""
+    rng = np.random.default_rng(n)
+    joint = np.full((9, 9), 0.3 / 81) + np.eye(9) * 0.7 / 9
+    truth = 2 + (joint * np.log(joint)).sum() / math.log(9)
+    covered = 0
+    for _ in range(120):
+        labels = rng.integers(0, 9, n) * 1.0
+        clusters = np.where(rng.random(n) < 0.7, labels, rng.integers(0, 9, n))
+        found = interval(Outcome("v_measure", clusters, "v_measure", labels), resamples=300)
+        covered += found.low <= truth <= found.high
+    assert covered >= least * 120
+
+
 def test_all_right_is_not_taken_for_certain() -> None:
     found = interval(Outcome("knn_accuracy@3", np.ones(30)))
     assert found.high == 1
