@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from umekomi.evaluate.outcomes import Outcome
 from umekomi.evaluate.results import ComparisonRecord, RankRecord, Verdict
@@ -20,8 +19,7 @@ from umekomi.evaluate.statistics.resampling import plan_units
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The models' values and their intervals, all pairs of models, their ranks, and what these say in a
-    sentence."""
+    """The models' values, their intervals, all pairs of models, their ranks, and what these say in a sentence."""
 
     values: Mapping[str, float]
     intervals: Mapping[str, Interval]
@@ -60,9 +58,25 @@ def judge(
         RankRecord(dataset=dataset, metric=metric, model=name, rank=place, value=values[name])
         for name, place in sorted(ranks.items(), key=lambda entry: entry[1])
     )
-    by_pair = {(each.a, each.b): each.sentence for each in comparisons}
-    beside = [by_pair[pair] for pair in pairwise(order)]
-    return Judgement(values, intervals, comparisons, ranking, "; ".join(beside) + "." if beside else "")
+    return Judgement(values, intervals, comparisons, ranking, _summary(order, comparisons))
+
+
+def _summary(order: Sequence[str], comparisons: Sequence[ComparisonRecord]) -> str:
+    """Each model against the next, and further apart only where nothing in between says it: A and B tied, B and C
+    tied, and yet A beats C."""
+    by_pair = {(each.a, each.b): each for each in comparisons}
+    told: set[tuple[int, int]] = set()
+    sentences = []
+    for span in range(1, len(order)):
+        for first in range(len(order) - span):
+            found = by_pair[order[first], order[first + span]]
+            known = any(first <= left and right <= first + span for left, right in told)
+            if found.verdict != "tied" and not known:
+                told.add((first, first + span))
+                sentences.append(found.sentence)
+            elif span == 1:
+                sentences.append(found.sentence)
+    return "; ".join(sentences) + "." if sentences else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,18 @@ def test_the_verdict_is_a_sentence() -> None:
     assert all(judged.intervals[name].low < judged.values[name] < judged.intervals[name].high for name in "ABC")
 
 
+def test_the_sentence_tells_of_models_apart_where_nothing_between_them_does() -> None:
+    base = np.random.default_rng(3).standard_normal(400)
+    noise = np.random.default_rng(4).standard_normal((3, 400))
+    noise -= noise.mean(axis=1, keepdims=True)
+    steps = zip("ABC", (0.24, 0.12, 0.0), noise, strict=True)
+    judged = judge({name: Outcome("m", base + step + each) for name, step, each in steps}, dataset="d")
+    assert [(each.model, each.rank) for each in judged.ranking] == [("A", 1), ("B", 1), ("C", 2)]
+    parts = judged.sentence.split("; ")
+    assert [part.split(" by ")[0] for part in parts if "beats" in part] == ["A beats C"]
+    assert [part for part in parts if "tied" in part] == ["A and B are tied", "B and C are tied"]
+
+
 def test_the_order_of_models_changes_nothing() -> None:
     found = models()
     backwards = dict(reversed(found.items()))
