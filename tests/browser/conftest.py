@@ -7,10 +7,10 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import matplotlib_fontja
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -55,7 +55,10 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chr
 
 def fonts(folder: Path) -> Path:
     """Containers often have no Japanese font; the one for PNG maps does here too."""
-    places = ["/usr/share/fonts", str(Path(matplotlib_fontja.__file__).parent / "fonts")]
+    package = find_spec("matplotlib_fontja")
+    assert package is not None
+    assert package.origin is not None
+    places = ["/usr/share/fonts", str(Path(package.origin).parent / "fonts")]
     lines = [f"<dir>{place}</dir>" for place in places] + [f"<cachedir>{folder / 'fonts'}</cachedir>"]
     file = folder / "fonts.conf"
     file.write_text(FONTS.format("".join(lines)), encoding="utf-8")
