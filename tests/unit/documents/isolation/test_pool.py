@@ -130,3 +130,21 @@ def test_a_file_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.txt")
     with pytest.raises(InvalidInput, match="no plain file"):
         read_document(tmp_path / "pipe.txt")
+
+
+@pytest.mark.slow
+def test_a_text_far_larger_than_the_memory_is_read_whole(tmp_path: Path) -> None:
+    line = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。\n"
+    path = tmp_path / "a.txt"
+    with path.open("w", encoding="cp932", newline="") as file:
+        for _ in range(2000):
+            file.write(line * 500)
+    counts = []
+
+    def handle(delivery: Delivery) -> None:
+        counts.append(sum(block.text.count("猫") for block in delivery.blocks))
+
+    limits = Limits(memory_bytes=200 << 20)
+    (handled,) = read_all([Job(path, str(path))], handle, limits=limits)
+    assert (handled.outcome.status, handled.outcome.encoding) == ("ok", "cp932")
+    assert counts == [1_000_000]

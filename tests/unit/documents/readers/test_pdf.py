@@ -55,6 +55,19 @@ def test_numbers_that_are_no_page_numbers_stay(tmp_path: Path) -> None:
     assert read.outcome.dropped == {}
 
 
+def test_two_pages_show_a_header_where_it_stands_apart(tmp_path: Path) -> None:
+    header = [["社内規程集", "", "", *(f"{page}の{line}行目です。" for line in "甲乙丙")] for page in "前後"]
+    assert read_here(write_pdf(tmp_path / "a.pdf", header)).outcome.dropped == {"running lines": 2}
+    same = [["りんご", *(f"{page}の{line}行目です。" for line in "甲乙丙")] for page in "前後"]
+    assert read_here(write_pdf(tmp_path / "b.pdf", same)).outcome.dropped == {}
+
+
+def test_lines_that_recur_far_apart_are_no_furniture(tmp_path: Path) -> None:
+    pages = [[f"章の題{number % 4}", "", "本文です。"] for number in range(12)]
+    read = read_here(write_pdf(tmp_path / "a.pdf", pages))
+    assert sum("章の題" in text for text in read.texts) == 12
+
+
 def test_a_sentence_that_counts_on_every_page_is_no_furniture(tmp_path: Path) -> None:
     pages = [[f"This is page {number} of the report and its own text."] for number in range(1, 6)]
     read = read_here(write_pdf(tmp_path / "a.pdf", pages, font="Helvetica"))

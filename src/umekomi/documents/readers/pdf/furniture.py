@@ -16,7 +16,7 @@ _EDGE_LINES: Final = 3
 """Lines at the top and at the bottom of a page that may be furniture."""
 
 _SEEN_PAGES: Final = 3
-"""Pages on which a line must recur before it is furniture."""
+"""Pages, each within two of the last, on which a line must recur before it is furniture; of two pages, both."""
 
 _APART: Final = 1.3
 """Line spacings that a further line of a header or footer stands from the text; the outermost needs no gap."""
@@ -41,7 +41,8 @@ def drop_furniture(pages: Sequence[Page], dropped: Counter[str]) -> list[list[Li
                 is_number = _number_offset(line) in offsets
                 if not is_number and running.isdisjoint(_shapes(line)):
                     break
-                if place and not is_number and not _stands_apart(line, edge[place + 1], page):
+                needs_gap = place > 0 or len(pages) < _SEEN_PAGES
+                if needs_gap and not is_number and not _stands_apart(line, edge[place + 1 : place + 2], page):
                     break
                 dropped["page numbers" if is_number else "running lines"] += id(line) not in gone
                 gone.add(id(line))
@@ -56,26 +57,37 @@ def _edges(page: Page) -> tuple[list[Line], list[Line]]:
     return ordered[:count], ordered[::-1][:count]
 
 
-def _stands_apart(line: Line, inner: Line, page: Page) -> bool:
+def _stands_apart(line: Line, inner: Sequence[Line], page: Page) -> bool:
     gaps = sorted(
         abs(first.bottom - second.bottom) for first, second in pairwise(page.lines) if first.bottom != second.bottom
     )
-    return bool(gaps) and abs(line.bottom - inner.bottom) > _APART * gaps[len(gaps) // 2]
+    return bool(gaps and inner) and abs(line.bottom - inner[0].bottom) > _APART * gaps[len(gaps) // 2]
 
 
 def _running_shapes(pages: Sequence[Page]) -> frozenset[str]:
-    """The shapes of edge lines that recur, at about the same height, on enough pages."""
-    heights: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    """The shapes of edge lines that recur, at about the same height, on pages near one another."""
+    seen: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
     for page in pages:
         lines = (line for edge in _edges(page) for line in edge)
         found = {(shape, round(line.bottom / 4)) for line in lines for shape in _shapes(line)}
         for shape, height in found:
-            heights[shape][height] += 1
+            seen[shape, height].append(page.number)
     return frozenset(
         shape
-        for shape, counts in heights.items()
-        if max(counts[height] + counts[height + 1] for height in list(counts)) >= _SEEN_PAGES
+        for shape, height in seen
+        if _longest_run(seen[shape, height], seen.get((shape, height + 1), []))
+        >= min(_SEEN_PAGES, max(2, len(pages)))
     )
+
+
+def _longest_run(*numbers: Sequence[int]) -> int:
+    """How many of these pages follow one another, each or every second one."""
+    ordered = sorted(set().union(*numbers))
+    longest = run = 1
+    for first, second in pairwise(ordered):
+        run = run + 1 if second - first <= 2 else 1
+        longest = max(longest, run)
+    return longest
 
 
 def _number_offsets(pages: Sequence[Page]) -> frozenset[int]:
