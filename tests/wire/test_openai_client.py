@@ -169,7 +169,7 @@ def test_headers(server: LocalServer) -> None:
     assert len(answer.headers["x-umekomi-fingerprint"]) == 32
     assert int(answer.headers["openai-processing-ms"]) >= 0
     stages = [part.split(";")[0] for part in answer.headers["server-timing"].split(", ")]
-    assert stages == ["tokenise", "run", "encode"]
+    assert stages == ["receive", "load", "tokenise", "queue", "run", "encode"]
     assert "access-control-allow-origin" not in answer.headers
     assert "server" not in answer.headers
     for insane in ("a b", "x" * 200, "", "é"):

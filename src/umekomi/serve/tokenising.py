@@ -59,11 +59,13 @@ async def prepare_texts(
     texts: Sequence[str], embedder: Embedder, *, role: Role, truncation: Truncation, limits: Limits
 ) -> list[Prepared]:
     """Prepared texts in order, refused as soon as a limit is passed. Raises what `Embedder.prepare` raises."""
-    if len(texts) <= SLICE_TEXTS and sum(map(len, texts)) <= INLINE_CHARS:
+    chars = sum(map(len, texts))
+    if chars <= INLINE_CHARS and len(texts) <= SLICE_TEXTS:
         prepared = embedder.prepare(texts, role=role, truncation=truncation)
         Allowance(limits).take([text.total_tokens for text in prepared])
         return prepared
-    await asyncio.to_thread(check_texts, texts)  # all at once, or a message would count from the slice's first
+    if chars > SLICE_CHARS or len(texts) > SLICE_TEXTS:
+        await asyncio.to_thread(check_texts, texts)  # all at once, or a message would count from the slice's first
     allowance = Allowance(limits)
     prepared = []
     for part in _slices(texts):

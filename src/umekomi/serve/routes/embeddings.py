@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -25,11 +25,14 @@ from umekomi.serve.running import run_prepared
 from umekomi.serve.service import service_of
 from umekomi.serve.tokenising import prepare_texts, prepare_token_ids
 from umekomi.serve.wire.body import parse_json_object
-from umekomi.serve.wire.embeddings import EmbeddingsRequest, encode_answer, parse_request
+from umekomi.serve.wire.embeddings import EmbeddingsRequest, Encoding, encode_answer, parse_request
 from umekomi.types import Prepared, Vectors
 
 INLINE_BYTES = 16_384
-"""Bodies and answers up to this size are decoded and encoded on the event loop: cheaper than changing threads."""
+"""Bodies up to this size are decoded on the event loop: cheaper than changing threads."""
+
+INLINE_VECTOR_BYTES: Mapping[Encoding, int] = {"float": 32_768, "base64": 131_072}
+"""The same for vectors: so many take 0.2 ms to encode either way (2026-11-21)."""
 
 T = TypeVar("T")
 
@@ -66,7 +69,8 @@ async def _ask(
         fingerprint = embedder.card.fingerprint
     tokens, truncated = record.number("tokens"), record.number("truncated")
     service.metrics.count_inputs(resident.settings.name, len(prepared), tokens=tokens, truncated=truncated)
-    encoded = await _off_loop_if(vectors.nbytes > INLINE_BYTES, lambda: _encode(asked, vectors, resident, tokens))
+    large = vectors.nbytes > INLINE_VECTOR_BYTES[asked.encoding]
+    encoded = await _off_loop_if(large, lambda: _encode(asked, vectors, resident, tokens))
     stages.end("encode")
     headers = {
         "x-umekomi-fingerprint": fingerprint,
