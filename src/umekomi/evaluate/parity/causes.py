@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from umekomi.evaluate.parity.agreement import Float64s, Lengths
-from umekomi.evaluate.parity.experiments import Step
+from umekomi.evaluate.parity.experiments import UNRELATED_COSINE, Step
 from umekomi.evaluate.parity.habits import Habits
 from umekomi.evaluate.parity.recipes import Recipe
 
@@ -133,7 +133,7 @@ def unexplained(values: Float64s, matched: float, *, side: str, poolings_tried: 
     """What to say where nothing closes the gap: another model where rows do not find their own, else unknown."""
     count = len(values)
     found = f"a text's vector finds its own on the other side for {matched:.0%} of the texts"
-    if matched <= max(_UNRELATED_SHARE, 2 / count):
+    if matched <= max(_UNRELATED_SHARE, 2 / count) or values.mean() < UNRELATED_COSINE:
         sentence = f"{side} serves another model: the vectors lie in unrelated spaces ({found})"
         if poolings_tried:
             return Cause("another model", side, sentence, "likely", float(values.mean()))

@@ -101,7 +101,7 @@ def compare(
     if values is not None and not any(cause.kind == "order" for cause in causes):
         probes = build_probes(texts)
         stage("looking for what differs")
-        if not _agree(values) or not _probes_agree(first, second, probes, old.shape[1], notes):
+        if not _agree(values) or not _probes_agree(first, second, probes, dim=old.shape[1], notes=notes):
             found = _diagnose(first, second, probes, reference=reference, model=model)
             causes += found.causes
             notes += found.notes
@@ -167,7 +167,7 @@ def _agree(values: Float64s) -> bool:
     return bool(values.min() >= agreement.KEEP_COSINE)
 
 
-def _probes_agree(first: Side, second: Side, probes: Probes, dim: int, notes: list[str]) -> bool:
+def _probes_agree(first: Side, second: Side, probes: Probes, *, dim: int, notes: list[str]) -> bool:
     """Whether texts that the user's own may lack get the same vectors too; a refused one is told."""
     for texts in ([*probes.short, *probes.odd], list(probes.long)):
         vectors = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from umekomi.evaluate.parity.agreement import Float64s, cosines, matched_share
+from umekomi.evaluate.parity.agreement import Float64s, matched_share
 from umekomi.evaluate.parity.causes import Cause, cause_of_step, precision, unexplained
 from umekomi.evaluate.parity.experiments import Experiment, Search
 from umekomi.evaluate.parity.habits import Cut, find_cut, ignores_start, observe, refusal_of, rounded_levels
@@ -92,15 +92,16 @@ def diagnose_by_reference(
     if dim > reference.card.dim:
         return Diagnosis((_other_dimensions(side.name, dim, name, reference.card.dim),))
     laboratory = ReferenceLaboratory(reference, dim=dim)
-    search = Experiment(laboratory, texts, target).find_recipe(start)
+    experiment = Experiment(laboratory, texts, target)
+    search = experiment.find_recipe(start)
     causes = [cause_of_step(step, start, side=side.name, other=name) for step in search.steps]
     notes: list[str] = []
     if search.cosines.mean() >= _ENOUGH_COSINE:
-        causes += _long_texts_by_reference(side, reference, probes, search, name, notes)
+        causes += _long_texts_by_reference(side, reference, probes, search, name=name, notes=notes)
     if not search.closed:
         own = laboratory.vectors(texts, search.recipe)
         matched = matched_share(own, target)
-        int8 = _int8_cosines(reference, laboratory, texts, target, search.recipe)
+        int8 = _int8_cosines(reference, experiment, search.recipe)
         habits = observe(side, texts)
         if rounded_levels(own) is not None:
             habits = replace(habits, levels=None)
@@ -143,7 +144,7 @@ def diagnose_between(first: Side, second: Side, probes: Probes, *, prompts: Mapp
 
 
 def _long_texts_by_reference(
-    side: Side, reference: Reference, probes: Probes, search: Search, name: str, notes: list[str]
+    side: Side, reference: Reference, probes: Probes, search: Search, *, name: str, notes: list[str]
 ) -> list[Cause]:
     """How ``side`` treats texts over the reference's limit, or over its own."""
     long = probes.long[0]
@@ -211,21 +212,14 @@ def _rounding_between(first: Side, second: Side, texts: Sequence[str], search: S
     return precision(search.cosines, habits[side], side=(first, second)[side].name)
 
 
-def _int8_cosines(
-    reference: Reference,
-    laboratory: ReferenceLaboratory,
-    texts: Sequence[str],
-    target: Vectors,
-    recipe: Recipe,
-) -> Float64s | None:
+def _int8_cosines(reference: Reference, experiment: Experiment, recipe: Recipe) -> Float64s | None:
     """How near 8-bit weights come; None where the reference runs in them already or cannot."""
     rounded = replace(recipe, precision="int8")
     if reference.card.precision == "int8" or not reference.can_do(rounded):
         return None
-    found = cosines(laboratory.vectors(texts, rounded), target)
-    own = cosines(laboratory.vectors(texts, recipe), target)
+    found = experiment.cosines(rounded)
     # Both are the same where the engine has no 8-bit arithmetic of its own.
-    return found if not np.allclose(found, own, atol=1e-9) else None
+    return found if not np.allclose(found, experiment.cosines(recipe), atol=1e-9) else None
 
 
 def _about_reference(cause: Cause, reference: Reference, name: str) -> Cause:

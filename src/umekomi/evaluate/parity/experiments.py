@@ -21,6 +21,9 @@ _TELLING = 0.4
 """Where the gap stays open in the end, a change is told if it leaves at most this share: chance resemblances, such
 as those of another tokenizer, close less."""
 
+UNRELATED_COSINE = 0.3
+"""Mean cosine under which two sides are of different models, and no two changes at once are worth a try."""
+
 _TELLING_LIMIT = 0.3
 _EXACT_COSINE = 0.99999
 """Limits that lie near one another give nearly the same vectors, so that only this settles one."""
@@ -103,7 +106,7 @@ class Experiment:
         """Changes of anything but long texts, found by descent from ``start``; those that turn out needless are
         taken back."""
         search = self._descend(start, self._singles)
-        if not search.closed and not search.steps:
+        if not search.steps and UNRELATED_COSINE <= search.cosines.mean() and not search.closed:
             search = self._descend(start, self._pairs)
         return self._without_needless(start, search)
 
