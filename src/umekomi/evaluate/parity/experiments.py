@@ -106,7 +106,7 @@ class Experiment:
         """Changes of anything but long texts, found by descent from ``start``; those that turn out needless are
         taken back."""
         search = self._descend(start, self._singles)
-        if not search.steps and UNRELATED_COSINE <= search.cosines.mean() and not search.closed:
+        if not search.steps and search.cosines.mean() >= UNRELATED_COSINE and not search.closed:
             search = self._descend(start, self._pairs)
         return self._without_needless(start, search)
 
