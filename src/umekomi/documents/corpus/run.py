@@ -9,27 +9,32 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import orjson
 
 from umekomi.documents.api import ReadOptions
-from umekomi.documents.chunks import ChunkSize, iter_chunks
+from umekomi.documents.chunks import iter_chunks
 from umekomi.documents.corpus.journal import Journal, single_run
+from umekomi.documents.corpus.output import (
+    DOCUMENTS_FILE,
+    check_folder,
+    copy_range,
+    remove_leftovers,
+    sha256_of,
+)
 from umekomi.documents.corpus.records import FileRecord, chunk_line, stamp
 from umekomi.documents.counting import TokenCounter
 from umekomi.documents.extras import check_installed
 from umekomi.documents.files import Found, find_files
-from umekomi.documents.isolation.pool import Delivery, read_all
+from umekomi.documents.isolation.pool import Delivery, Handled, read_all
 from umekomi.documents.isolation.wire import Job, shown_path
-from umekomi.errors import ConfigError, InvalidInput
+from umekomi.documents.packing import ChunkSize
+from umekomi.errors import InvalidInput
 from umekomi.writing import replacing
 
 READER_VERSION: Final = 1
 """Raised when reading or chunking changes what a file becomes, so that files are read again."""
-
-DOCUMENTS_FILE: Final = "documents.json"
-_COPIED_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +73,13 @@ def build_corpus(
     a later one reads only files that are new, changed or failed. Raises `InvalidInput` for a path that does not
     exist, `ConfigError`, `MissingExtra`, and `StoreError` where the output cannot be written.
     """
-    _check_folder(output)
+    check_folder(output)
     options = options or ReadOptions()
     size = (size or ChunkSize()).within(counter.room)
     check_installed(layout=options.layout)
     folder = output.with_name(f".{output.name}.parts")
     with single_run(folder):
-        _remove_leftovers(output)
+        remove_leftovers(output)
         run = _Run(output, counter, size, options)
         journal = Journal(folder, run.settings)
         found, skipped = _sort_out(paths)
@@ -84,30 +89,6 @@ def build_corpus(
         run.write_documents(replace(report, read=read), model)
         journal.remove()
     return replace(report, read=read)
-
-
-def _check_folder(output: Path) -> None:
-    if not output.parent.is_dir():
-        raise ConfigError(f"{output}: the folder {output.parent} does not exist")
-    if output.is_dir():
-        raise ConfigError(f"{output}: is a folder; name a file in it, such as {output / 'corpus.jsonl'}")
-    beside = output.parent / DOCUMENTS_FILE
-    try:
-        owner = json.loads(beside.read_bytes())["corpus"]
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, TypeError, KeyError):
-        raise ConfigError(f"{beside}: is none of ours; choose another folder for {output.name}") from None
-    if owner != output.name:
-        raise ConfigError(f"{beside}: belongs to {owner}; choose another folder for {output.name}")
-
-
-def _remove_leftovers(output: Path) -> None:
-    """Half-written files of a run that was killed while it wrote its output."""
-    for path in output.parent.iterdir():
-        for name in (output.name, DOCUMENTS_FILE):
-            if path.name.startswith(f".{name}.") and path.name.endswith(".partial"):
-                path.unlink(missing_ok=True)
 
 
 def _sort_out(paths: Iterable[Path]) -> tuple[dict[str, Path], tuple[tuple[str, str], ...]]:
@@ -136,7 +117,7 @@ class _Earlier:
         """Nothing where there is none, it is another version's, or the two files do not belong together."""
         try:
             stated = json.loads((output.parent / DOCUMENTS_FILE).read_bytes())
-            if stated["settings_hash"] != settings or stated["corpus_sha256"] != _sha256(output):
+            if stated["settings_hash"] != settings or stated["corpus_sha256"] != sha256_of(output):
                 return cls(output, {})
             records = [FileRecord.from_json(entry) for entry in stated["files"]]
         except (OSError, ValueError, TypeError, KeyError):
@@ -171,37 +152,18 @@ class _Run:
     ) -> int:
         """Read what neither the journal nor the earlier corpus has as it is now; gives how many files that were."""
         stamps = {shown: stamp(path) for shown, path in found.items()}
-
-        def is_known(shown: str) -> bool:
-            record = journal.records.get(shown) or earlier.records.get(shown)
-            if record is None or not record.is_final or shown not in stamps:
-                return False
-            unchanged = (record.outcome.size_bytes, record.modified_ns) == stamps[shown]
-            return unchanged and (record.duplicate_of is None or is_known(record.duplicate_of))
-
-        missing = [shown for shown in found if not is_known(shown)]
+        known = earlier.records | journal.records
+        missing = [shown for shown in found if not _is_known(shown, known, stamps)]
         progress(len(found) - len(missing))
-        jobs = (
-            Job(found[shown], shown, encoding=self._options.encoding, layout=self._options.layout)
-            for shown in missing
-        )
+        options = self._options
+        jobs = (Job(found[shown], shown, encoding=options.encoding, layout=options.layout) for shown in missing)
         for handled in read_all(
             jobs,
             lambda delivery: self._handle(delivery, journal),
-            processes=self._options.processes,
-            limits=self._options.limits,
+            processes=options.processes,
+            limits=options.limits,
         ):
-            chunks, tokens, size_bytes = handled.result
-            read = handled.outcome.status in ("ok", "warned")
-            size, modified_ns = stamps[handled.job.shown]
-            record = FileRecord(
-                replace(handled.outcome, size_bytes=size),
-                modified_ns,
-                chunks=chunks if read else 0,
-                tokens=tokens if read else 0,
-                last_byte=size_bytes if read else 0,
-            )
-            journal.add(record)
+            journal.add(_record(handled, stamps[handled.job.shown]))
             progress(1)
         return len(missing)
 
@@ -243,7 +205,7 @@ class _Run:
                 source = journal.part(shown) if shown in journal.records else self._output
                 length = record.last_byte - record.first_byte
                 if length:
-                    _copy(source, record.first_byte, length, out)
+                    copy_range(source, record.first_byte, length, out)
                 files.append(replace(record, first_byte=position, last_byte=position + length))
                 position += length
         return CorpusReport(self._output, tuple(files), skipped, 0, _totals(files, skipped))
@@ -254,13 +216,32 @@ class _Run:
             "settings": self._described | {"model": model},
             "settings_hash": self.settings,
             "corpus": self._output.name,
-            "corpus_sha256": _sha256(self._output),
+            "corpus_sha256": sha256_of(self._output),
             "totals": report.totals,
             "files": [record.as_json() for record in report.files],
             "skipped": [{"path": path, "why": why} for path, why in report.skipped],
         }
         with replacing(self._output.parent / DOCUMENTS_FILE) as out:
             out.write(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def _is_known(shown: str, known: dict[str, FileRecord], stamps: dict[str, tuple[int, int]]) -> bool:
+    """Whether the file is as it was when it was read, and with it the one whose chunks stand for it."""
+    record = known.get(shown)
+    if record is None or not record.is_final or shown not in stamps:
+        return False
+    unchanged = (record.outcome.size_bytes, record.modified_ns) == stamps[shown]
+    return unchanged and (record.duplicate_of is None or _is_known(record.duplicate_of, known, stamps))
+
+
+def _record(handled: Handled[tuple[int, int, int]], stamp_before: tuple[int, int]) -> FileRecord:
+    """With the stamp from before the reading: a file that was changed meanwhile is read again next time."""
+    size_bytes, modified_ns = stamp_before
+    outcome = replace(handled.outcome, size_bytes=size_bytes)
+    if outcome.status not in ("ok", "warned"):
+        return FileRecord(outcome, modified_ns)
+    chunks, tokens, part_bytes = handled.result
+    return FileRecord(outcome, modified_ns, chunks=chunks, tokens=tokens, last_byte=part_bytes)
 
 
 def _owners(records: dict[str, FileRecord]) -> dict[str, str]:
@@ -280,19 +261,3 @@ def _totals(files: Sequence[FileRecord], skipped: Sequence[tuple[str, str]]) -> 
     totals.update(skipped=len(skipped), chunks=sum(record.chunks for record in files))
     totals.update(tokens=sum(record.tokens for record in files))
     return dict(totals)
-
-
-def _copy(source: Path, start: int, length: int, out: IO[bytes]) -> None:
-    with source.open("rb") as file:
-        file.seek(start)
-        while length and (block := file.read(min(length, _COPIED_BYTES))):
-            out.write(block)
-            length -= len(block)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_COPIED_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

@@ -137,7 +137,7 @@ def test_a_text_far_larger_than_the_memory_is_read_whole(tmp_path: Path) -> None
     line = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。\n"
     path = tmp_path / "a.txt"
     with path.open("w", encoding="cp932", newline="") as file:
-        for _ in range(2000):
+        for _ in range(1000):
             file.write(line * 500)
     counts = []
 
@@ -147,4 +147,4 @@ def test_a_text_far_larger_than_the_memory_is_read_whole(tmp_path: Path) -> None
     limits = Limits(memory_bytes=200 << 20)
     (handled,) = read_all([Job(path, str(path))], handle, limits=limits)
     assert (handled.outcome.status, handled.outcome.encoding) == ("ok", "cp932")
-    assert counts == [1_000_000]
+    assert counts == [500_000]
