@@ -38,3 +38,13 @@ def test_servers_behind_fallbacks_and_missing_keys_are_shown(
     assert "variable KEY_B is not set" in result.stderr
     assert "KEY_A" not in result.stderr
     assert "sk-secret" not in result.output
+
+
+def test_an_alias_without_the_prompts_of_its_card_is_warned_of(tmp_path: Path) -> None:
+    config = tmp_path / "umekomi.yaml"
+    config.write_text("models: [{name: team, source: multilingual-e5-small}]\n")
+    result = RUN.invoke(app, ["config", "check", str(config)])
+    assert result.exit_code == 0
+    assert "team: texts are embedded as they come, though the card has prompts (query: 'query: '" in result.stderr
+    config.write_text("models: [{name: team, source: multilingual-e5-small, role: document}]\n")
+    assert RUN.invoke(app, ["config", "check", str(config)]).stderr == ""
