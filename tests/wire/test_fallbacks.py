@@ -192,7 +192,7 @@ def test_a_fallback_answers_and_nobody_can_miss_it(caplog: pytest.LogCaptureFixt
 def test_names_that_no_header_carries_are_encoded() -> None:
     with serving(ModelSettings(name="近い\r\nx: y", source=MODEL)) as front:
         answer = front.post({"model": "近い\r\nx: y", "input": "x"})
-        assert answer.headers["x-umekomi-model"] == "%E8%BF%91%E3%81%84%0D%0Ax: y"
+        assert answer.headers["x-umekomi-model"] == "%E8%BF%91%E3%81%84%0D%0Ax:%20y"
 
 
 def test_where_all_fail_the_first_failure_is_told() -> None:

@@ -398,6 +398,28 @@ def test_a_server_that_refuses_to_tell_usage_is_asked_without(both: Both) -> Non
         refused(talk_to(front, stream=True, stream_options={"include_usage": True}), 400, "refused the request.")
 
 
+def test_a_client_that_reads_slowly_holds_the_upstream_up_and_loses_nothing(both: Both) -> None:
+    pieces, sent = 200, []
+
+    def behave(asked: Asked) -> None:
+        asked.begin_stream()
+        for number in range(pieces):
+            asked.event(chunk("x" * 200_000))
+            sent.append(number)
+        asked.end_stream()
+
+    with gateway(both, behave) as (_, front):
+        body = {"model": "far", "messages": HELLO, "stream": True}
+        with front.client.stream("POST", "/v1/chat/completions", json=body) as answer:
+            came = answer.iter_bytes()
+            whole = next(came)
+            time.sleep(1.2)  # more than twice as long as an upstream may be silent
+            assert len(sent) < pieces  # 40 MB are not waiting in memory
+            whole += b"".join(came)
+    assert whole.endswith(b"data: [DONE]\n\n")
+    assert whole.count(b"x" * 200_000) == pieces
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_ends_the_upstreams_work(stream: bool, both: Both) -> None:
     waited: list[float] = []

@@ -90,4 +90,4 @@ def _fallbacks(service: Service, resident: Resident, key: Key | None) -> Iterato
 
 
 def _header_value(name: str) -> str:
-    return quote(name, safe=" !#$&'()*+,/:;=?@[]^`{|}~\"<>\\")
+    return quote(name, safe="!#$&'()*+,/:;=?@[]^`{|}~\"<>\\")
