@@ -140,7 +140,7 @@ def results(tasks: list[Task], items: list[np.ndarray]) -> Results:
         umekomi="0.1.0",
         created="2026-11-21T12:00:00Z",
         machine={"cpu": "a CPU of two cores", "memory": "8 GB", "python": "3.11", "gpu": None},
-        settings={"seed": 0, "resamples": 2000, "k": [3, 5], "map": "t-SNE"},
+        settings={"seed": 0, "resamples": 2000, "k": [3, 5], "primary": {name: "precision@3"}},
         datasets=tuple(dataset(task) for task in tasks),
         models=tuple(model(at) for at in range(3)),
         scores=(

@@ -101,7 +101,8 @@ function intro() {
 function chooseDataset(name) {
   state.dataset = name;
   const metrics = metricsOf(name);
-  if (!metrics.includes(state.metric)) state.metric = metrics[0] || "";
+  const primary = (results.settings.primary || {})[name];
+  if (!metrics.includes(state.metric)) state.metric = metrics.includes(primary) ? primary : metrics[0] || "";
   options(document.getElementById("metric"), metrics, state.metric);
 }
 

@@ -46,7 +46,7 @@ function audits(node) {
         { class: "case" },
         el(
           "span",
-          { class: audit.warning ? "badge bad" : "badge good" },
+          { class: audit.warning ? "badge bad" : "badge" },
           t(audit.warning ? "audit.warning" : "audit.fine"),
         ),
         " ",
