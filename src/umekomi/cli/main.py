@@ -18,6 +18,7 @@ from umekomi.cli.documents import documents_app
 from umekomi.cli.embed import embed
 from umekomi.cli.evaluate import evaluate_app
 from umekomi.cli.exit_codes import INTERRUPTED, exit_code
+from umekomi.cli.explain import explain
 from umekomi.cli.import_ import import_app
 from umekomi.cli.keys import keys_app
 from umekomi.cli.models import models_app
@@ -43,6 +44,7 @@ app.add_typer(datasets_app, name="datasets")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(documents_app, name="documents")
 app.add_typer(synthesize_app, name="synthesize")
+app.command()(explain)
 app.add_typer(config_app, name="config")
 app.add_typer(keys_app, name="keys")
 app.command()(usage)

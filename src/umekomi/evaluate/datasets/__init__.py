@@ -17,7 +17,7 @@ from umekomi.evaluate.datasets.sources import Files, open_files, split_source
 from umekomi.evaluate.datasets.tables import Table, is_table, join_tables, read_table, without_shard
 from umekomi.evaluate.tasks import Task, TaskKind
 
-__all__ = ["open_task"]
+__all__ = ["open_table", "open_task"]
 
 
 def open_task(
@@ -59,6 +59,15 @@ def open_task(
         return build_from_folder(files, layouts, part, notes=notes, encoding=encoding)
     table = _choose_table(files, part, encoding)
     return build_task(table, check_uses(named), kind, replace(notes, name=name or _stem(path, part)))
+
+
+def open_table(source: str, *, encoding: str | None = None) -> Table:
+    """The one table at ``source``: a file as `open_task` takes it, or a member of an archive that ``#`` names.
+
+    Raises `InvalidInput` for what cannot be read, `MissingExtra`.
+    """
+    path, part = split_source(source)
+    return _choose_table(open_files(path, str(path)), part, encoding)
 
 
 def build_task(table: Table, columns: Mapping[ColumnRole, str], kind: TaskKind | None, notes: Notes) -> Task:
