@@ -147,6 +147,7 @@ def run(
     corpus = _open_corpus(documents, output, model)
     plan = build_plan(corpus, settings)
     _print_plan(plan, corpus, prices=(prompt_price, completion_price))
+    _print_time(plan, output, slots=slots)
     if dry_run:
         return
     _synthesize(
@@ -263,6 +264,25 @@ def _print_plan(plan: Plan, corpus: Corpus, *, prices: tuple[float, float]) -> N
     for split, count in plan.queries.items():
         if not count:
             options.notify(f"{split} stays empty: splits need three documents that are no near-duplicates")
+
+
+def _print_time(plan: Plan, output: Path, *, slots: int | None) -> None:
+    """How long the calls will take: by those that were made, or by an assumption that is stated."""
+    from umekomi.synthesize.calls.ledger import Ledger
+    from umekomi.synthesize.calls.llm import DEFAULT_SLOTS
+    from umekomi.synthesize.planning import READ_PER_S, WRITTEN_PER_S
+    from umekomi.synthesize.run import LEDGER
+
+    with Ledger(output / LEDGER) as ledger:
+        timed = ledger.mean_seconds()
+    count = slots or DEFAULT_SLOTS
+    needed = duration(plan.expected_seconds(slots=count, call_seconds=timed))
+    basis = (
+        f"{timed:.1f} s a call, as earlier calls took"
+        if timed is not None
+        else f"assuming {READ_PER_S} tokens read and {WRITTEN_PER_S} written a second"
+    )
+    options.notify(f"expected time {needed} for all calls, with {count} at once and {basis}")
 
 
 def _match_logs(

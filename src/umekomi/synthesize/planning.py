@@ -25,6 +25,12 @@ DEVIATION = 0.35
 estimate; once two models were compared, their own is known."""
 
 
+WRITTEN_PER_S = 20
+READ_PER_S = 400
+"""Tokens that an LLM of some billion parameters writes and reads a second in one slot: an assumption for estimates
+before any call was timed, and said to be one."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """What is wanted, and what to expect of it.
@@ -44,6 +50,13 @@ class Plan:
     prompt_tokens: int
     completion_tokens: int
     detectable_effect: float | None
+
+    def expected_seconds(self, *, slots: int, call_seconds: float | None) -> float:
+        """How long the calls will take. ``call_seconds``: of one, where calls were timed; else by assumption."""
+        if call_seconds is None:
+            each = self.prompt_tokens / READ_PER_S + self.completion_tokens / WRITTEN_PER_S
+            return each / slots
+        return call_seconds * self.calls / slots
 
 
 def build_plan(corpus: Corpus, settings: SynthesisSettings) -> Plan:

@@ -333,3 +333,4 @@ def test_a_dry_run_asks_nothing(documents: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert server.asked == []
     assert re.search(r"54 queries wanted .* calls of .* tokens, cost \d", done.stderr)
+    assert re.search(r"expected time \d+ \w+ for all calls, with 3 at once and assuming", done.stderr)

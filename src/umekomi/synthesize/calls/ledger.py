@@ -102,6 +102,12 @@ class Ledger:
                 found.update(row[0] for row in self._db.execute(query, some))
         return found
 
+    def mean_seconds(self) -> float | None:
+        """Seconds of a call, over all that are kept; None where there are none."""
+        with self._lock, self._naming_failures():
+            mean = self._db.execute("SELECT avg(seconds) FROM replies").fetchone()[0]
+        return None if mean is None else float(mean)
+
     def close(self) -> None:
         self._db.close()
 

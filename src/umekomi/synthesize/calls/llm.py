@@ -15,6 +15,7 @@ from umekomi.engines.registry import open_generator
 from umekomi.errors import ConfigError, UpstreamError
 from umekomi.models.sources import open_model
 
+MOST_SLOTS = 256
 DEFAULT_SLOTS = 4
 """Requests at once to a server that does not say how many it can take."""
 
@@ -75,7 +76,10 @@ def open_llm(spec: str, *, slots: int | None, notify: Callable[[str], None], tim
             raise ConfigError(
                 f"--llm {spec}: an address needs the model's name after '#', as in {base_url}#my-model"
             )
-        return EndpointLlm(base_url.rstrip("/"), name, slots=slots or DEFAULT_SLOTS, timeout_s=timeout_s)
+        address = base_url.rstrip("/")
+        return EndpointLlm(
+            address, name, slots=slots or stated_slots(address) or DEFAULT_SLOTS, timeout_s=timeout_s
+        )
     options = {"parallel": slots} if slots else {}
     return LocalLlm(spec, options=options, notify=notify)
 
@@ -135,6 +139,16 @@ class EndpointLlm:
 
     def close(self) -> None:
         self._client.close()
+
+
+def stated_slots(base_url: str) -> int | None:
+    """Requests that the server works on at once, where it is llama-server, which tells; None for any other."""
+    try:
+        answer: Any = httpx.get(f"{base_url.removesuffix('/v1')}/props", timeout=5).json()
+        slots = answer["total_slots"]
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
+        return None
+    return slots if isinstance(slots, int) and 1 <= slots <= MOST_SLOTS else None
 
 
 def content_of(answer: Answer) -> tuple[str, str | None]:
