@@ -50,9 +50,7 @@ def write_encoder(
     return state if blueprint.final_norm is None else _norm(writer, blueprint.final_norm, state)
 
 
-def _embeddings(
-    writer: Writer, blueprint: Blueprint, batch: Batch, *, ids: Value, types: Value | None
-) -> Value:
+def _embeddings(writer: Writer, blueprint: Blueprint, batch: Batch, *, ids: Value, types: Value | None) -> Value:
     """Words plus positions plus token types, normalised.
 
     Positions and type 0 are one table, added up beforehand; of another type, the difference is added.
