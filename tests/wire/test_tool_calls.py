@@ -97,7 +97,9 @@ def test_tools_reach_the_prompt_and_none_keeps_them_out(client: openai.OpenAI) -
         ({"tool_choice": "always"}, "tool_choice"),
         ({"tool_choice": "required", "tools": []}, "tool_choice"),
         ({"tools": [{"type": "function"}]}, "tools"),
-        ({"tools": [{"type": "function", "function": {"name": "f", "parameters": []}}]}, "tools"),
+        ({"tools": [{"type": "function", "function": {"name": "f", "parameters": 5}}]}, "tools"),
+        ({"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "string"}}}]}, "tools"),
+        ({"tools": [tool("f", x={"$ref": "#/nowhere"})], "tool_choice": "required"}, "tools"),
     ],
 )
 def test_what_is_no_tool_and_no_choice_is_named(client: openai.OpenAI, fields: Any, param: str) -> None:

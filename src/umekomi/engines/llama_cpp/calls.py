@@ -81,6 +81,11 @@ class ToolCalls:
         self._tools = tools
         self._readers: dict[int, CallReader] = {}
 
+    @property
+    def forced(self) -> bool:
+        """Whether every choice has to be a call."""
+        return self._tools is not None and bool(self._tools.forced)
+
     def whole(self, choice: dict[str, Any]) -> dict[str, Any]:
         """A finished choice, with ``message.tool_calls`` in place of the text that called. Raises `EngineError`."""
         if self._tools is None:

@@ -24,7 +24,7 @@ from umekomi.engines.llama_cpp.tools import (
     without_tools,
 )
 from umekomi.engines.llama_cpp.vocabulary import Vocabulary
-from umekomi.errors import InputTooLong
+from umekomi.errors import InputTooLong, InvalidInput
 from umekomi.models.card import ModelCard
 
 _PROBE = [{"role": "user", "content": "probe"}]
@@ -102,7 +102,7 @@ class LlamaGenerator:
         first: dict[str, Any] = {}
         choices: list[dict[str, Any]] = []
         for index, number, request in job.steps():
-            with _naming(job.prompt_param):
+            with _naming(job):
                 whole = self._server.ask(job.route, request, cancel=cancel)
             first = first or whole
             usage.add(whole["usage"], choice=number)
@@ -118,7 +118,7 @@ class LlamaGenerator:
         watch, usage = FormatWatch(job.plan.form), Usage()
         first: dict[str, Any] = {}
         for index, number, request in job.steps():
-            with _naming(job.prompt_param):
+            with _naming(job):
                 for event in self._server.listen(job.route, request | _STREAMED, cancel=cancel):
                     first = first or event
                     usage.add(event.get("usage") or {}, choice=number)
@@ -176,12 +176,16 @@ class LlamaChunks:
 
 
 @contextmanager
-def _naming(param: str) -> Iterator[None]:
-    """Name the parameter that is too long, which the engine does not know."""
+def _naming(job: _Job) -> Iterator[None]:
+    """Name the parameter that is too long or wrong as the client wrote it, which the engine does not know."""
     try:
         yield
     except InputTooLong as error:
-        error.param = error.param or param
+        error.param = error.param or job.prompt_param
+        raise
+    except InvalidInput as error:
+        if job.calls.forced and error.param == "response_format":
+            error.param = "tools"  # whose parameters the format was made of
         raise
 
 

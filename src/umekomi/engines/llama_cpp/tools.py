@@ -75,8 +75,11 @@ def _read_offered(value: object) -> dict[str, Mapping[str, Any]]:
             raise InvalidInput(
                 f'tools[{index}] must be of type "function", with a function that has a name', param="tools"
             )
-        if not isinstance(function.get("parameters", {}), Mapping):
-            raise InvalidInput(f"tools[{index}].function.parameters must be a JSON Schema object", param="tools")
+        parameters = function.get("parameters") or {}
+        if not isinstance(parameters, Mapping) or parameters.get("type", "object") != "object":
+            raise InvalidInput(
+                f"tools[{index}].function.parameters must be the JSON Schema of an object", param="tools"
+            )
         offered[name] = function
     return offered
 
