@@ -24,10 +24,10 @@ from rich.table import Table
 
 from report import describe_machine
 from umekomi.documents import Block, Document, ReadOptions, build_chunks, load_counter
+from umekomi.documents.cleaning.normalise import normalise
 from umekomi.documents.corpus.run import build_corpus
 from umekomi.documents.isolation.reading import read_file
 from umekomi.documents.isolation.wire import Job
-from umekomi.documents.normalise import normalise
 
 JAPANESE = (
     "会議では来年度の予算について話し合い、出席者の多くが賛成した。",

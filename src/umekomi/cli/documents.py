@@ -61,12 +61,12 @@ def read(
     files that are new, changed or failed are read. The folder's hidden files and links to folders are skipped.
     """
     from umekomi.documents.api import ReadOptions
+    from umekomi.documents.chunking.counting import load_counter
+    from umekomi.documents.chunking.packing import ChunkSize
     from umekomi.documents.corpus.run import build_corpus
-    from umekomi.documents.counting import load_counter
     from umekomi.documents.extras import check_installed
     from umekomi.documents.files import Found, find_files
     from umekomi.documents.isolation.pool import Limits
-    from umekomi.documents.packing import ChunkSize
 
     if output.suffix.lower() != ".jsonl":
         raise ConfigError(

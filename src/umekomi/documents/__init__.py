@@ -5,12 +5,12 @@ other parts and users import; a format's library is loaded only in the process t
 """
 
 from umekomi.documents.api import ReadFile, ReadOptions, iter_documents, read_document
-from umekomi.documents.chunks import build_chunks, iter_chunks
-from umekomi.documents.counting import TokenCounter, load_counter
+from umekomi.documents.chunking.chunks import build_chunks, iter_chunks
+from umekomi.documents.chunking.counting import TokenCounter, load_counter
+from umekomi.documents.chunking.packing import ChunkSize
 from umekomi.documents.document import Block, Chunk, Document, FileOutcome, Place
 from umekomi.documents.encodings import Decoded, Encoding, decode_text, detect_encoding, open_text
 from umekomi.documents.isolation.pool import Limits
-from umekomi.documents.packing import ChunkSize
 
 __all__ = [
     "Block",

@@ -14,7 +14,9 @@ from typing import Any, Final
 import orjson
 
 from umekomi.documents.api import ReadOptions
-from umekomi.documents.chunks import iter_chunks
+from umekomi.documents.chunking.chunks import iter_chunks
+from umekomi.documents.chunking.counting import TokenCounter
+from umekomi.documents.chunking.packing import ChunkSize
 from umekomi.documents.corpus.journal import Journal, single_run
 from umekomi.documents.corpus.output import (
     DOCUMENTS_FILE,
@@ -24,12 +26,10 @@ from umekomi.documents.corpus.output import (
     sha256_of,
 )
 from umekomi.documents.corpus.records import FileRecord, chunk_line, stamp
-from umekomi.documents.counting import TokenCounter
 from umekomi.documents.extras import check_installed
 from umekomi.documents.files import Found, find_files
 from umekomi.documents.isolation.pool import Delivery, Handled, read_all
 from umekomi.documents.isolation.wire import Job, shown_path
-from umekomi.documents.packing import ChunkSize
 from umekomi.errors import InvalidInput
 from umekomi.writing import replacing
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from umekomi.documents.cleaning.passages import Reading, iter_blocks
 from umekomi.documents.document import Block, FileOutcome, Quarantined, Status
 from umekomi.documents.isolation.wire import Job
 from umekomi.documents.languages import language_of
-from umekomi.documents.passages import Reading, iter_blocks
 from umekomi.documents.readers.kinds import find_kind, open_reader
 from umekomi.errors import UmekomiError
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
+from umekomi.documents.cleaning.passages import Passage, RawText, Reading, row_line
 from umekomi.documents.document import Quarantined
 from umekomi.documents.encodings import open_text
-from umekomi.documents.passages import Passage, RawText, Reading, row_line
 from umekomi.documents.rows import MAX_FIELD_CHARACTERS
 from umekomi.errors import InvalidInput
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from umekomi.documents.cleaning.passages import Passage, RawText, Reading
 from umekomi.documents.document import Quarantined
-from umekomi.documents.passages import Passage, RawText, Reading
 from umekomi.extras import require
 
 _FURNITURE = frozenset({"page_header", "page_footer"})

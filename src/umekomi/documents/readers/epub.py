@@ -8,10 +8,10 @@ from typing import Final
 from urllib.parse import unquote
 from zipfile import ZipFile
 
+from umekomi.documents.cleaning.passages import Passage, RawText, Reading
 from umekomi.documents.document import Quarantined
-from umekomi.documents.packages import open_package, parse_xml, read_part
-from umekomi.documents.passages import Passage, RawText, Reading
 from umekomi.documents.readers.html import MAX_BYTES, decode_markup, iter_markup
+from umekomi.documents.readers.packages import open_package, parse_xml, read_part
 
 _CONTAINER: Final = "META-INF/container.xml"
 _PAGES: Final = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from umekomi.documents.cleaning.passages import Passage, RawText, Reading
 from umekomi.documents.document import Quarantined
 from umekomi.documents.encodings import Decoded, decode_text
 from umekomi.documents.extras import load
-from umekomi.documents.passages import Passage, RawText, Reading
 from umekomi.errors import InvalidInput
 
 MAX_BYTES: Final = 64 * 1024 * 1024

@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+from umekomi.documents.cleaning.passages import Passage, Reading
 from umekomi.documents.document import Quarantined
-from umekomi.documents.passages import Passage, Reading
 
 SUFFIXES: Final = {
     ".pdf": "pdf",

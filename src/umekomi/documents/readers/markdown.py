@@ -6,8 +6,8 @@ import re
 from collections.abc import Generator, Iterator
 from typing import Final
 
-from umekomi.documents.lines import Words, join_lines
-from umekomi.documents.passages import Part, Passage, Reading, row_line
+from umekomi.documents.cleaning.lines import Words, join_lines
+from umekomi.documents.cleaning.passages import Part, Passage, Reading, row_line
 from umekomi.documents.readers.text import iter_windows
 
 _HEADING: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+|$)")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from umekomi.documents.cleaning.lines import Words, columns, ends_sentence, is_cjk, join_lines, starts_item
+from umekomi.documents.cleaning.passages import Part, Passage, Reading
 from umekomi.documents.document import Quarantined
 from umekomi.documents.encodings import open_text
-from umekomi.documents.lines import Words, columns, ends_sentence, is_cjk, join_lines, starts_item
-from umekomi.documents.passages import Part, Passage, Reading
 from umekomi.errors import InvalidInput
 
 _WINDOW_CHARACTERS: Final = 1 << 20

@@ -16,8 +16,8 @@ import pytest
 from kit.office_files import write_docx, write_zip_bomb
 from kit.pdf_files import write_pdf, write_scan
 from umekomi.documents import ChunkSize, ReadOptions, read_document
+from umekomi.documents.chunking.counting import CodePoints
 from umekomi.documents.corpus.run import CorpusReport, build_corpus
-from umekomi.documents.counting import CodePoints
 from umekomi.errors import ConfigError, InvalidInput, StoreError
 
 COUNTER = CodePoints(room=2000)
@@ -127,7 +127,7 @@ import sys, time
 from pathlib import Path
 from umekomi.documents import ReadOptions
 from umekomi.documents.corpus.run import build_corpus
-from umekomi.documents.counting import CodePoints
+from umekomi.documents.chunking.counting import CodePoints
 build_corpus([Path(sys.argv[1])], Path(sys.argv[2]), CodePoints(room=2000), options=ReadOptions(),
              progress=lambda count: print(count, flush=True) or time.sleep(0.05))
 """

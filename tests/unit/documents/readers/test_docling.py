@@ -8,7 +8,7 @@ from types import SimpleNamespace as Item
 
 import pytest
 
-from umekomi.documents.passages import Reading, iter_blocks
+from umekomi.documents.cleaning.passages import Reading, iter_blocks
 from umekomi.documents.readers.docling import iter_items
 from umekomi.documents.readers.kinds import DOCLING, open_reader
 from umekomi.errors import MissingExtra

@@ -18,7 +18,7 @@ from kit.office_files import (
     write_zip_bomb,
 )
 from kit.reading import read_here
-from umekomi.documents import packages
+from umekomi.documents.readers import packages
 
 
 def test_docx_gives_headings_paragraphs_and_tables_in_order(tmp_path: Path) -> None:

@@ -115,9 +115,9 @@ def test_a_wrong_extension_is_said_or_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["txt", "md", "csv", "html"])
 @pytest.mark.parametrize("unit", [" ", "-", "a-\n", "| ", "# ", "あ", "`", "<", '"', "> ", "\t", "0.", "(", "&"])
-def test_a_megabyte_of_anything_takes_no_time_by_its_square(tmp_path: Path, suffix: str, unit: str) -> None:
+def test_nothing_takes_time_by_the_square_of_a_lines_length(tmp_path: Path, suffix: str, unit: str) -> None:
     path = tmp_path / f"a.{suffix}"
-    path.write_text("x " + unit * (300_000 // len(unit)) + " x")
+    path.write_text("x " + unit * (100_000 // len(unit)) + " x")
     outcome = read_here(path).outcome
     assert outcome.status != "failed", outcome
     assert outcome.seconds < 10

@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
 
+from umekomi.documents.cleaning.passages import Passage, RawText, Reading
 from umekomi.documents.document import Quarantined
 from umekomi.documents.extras import load
-from umekomi.documents.packages import check_declarations, open_package, parse_xml
-from umekomi.documents.passages import Passage, RawText, Reading
+from umekomi.documents.readers.packages import check_declarations, open_package, parse_xml
 
 _W: Final = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _MC: Final = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"

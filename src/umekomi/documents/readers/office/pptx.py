@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from umekomi.documents.cleaning.passages import Passage, RawText, Reading
 from umekomi.documents.document import Quarantined
 from umekomi.documents.extras import load
-from umekomi.documents.packages import check_declarations, open_package
-from umekomi.documents.passages import Passage, RawText, Reading
+from umekomi.documents.readers.packages import check_declarations, open_package
 
 _FURNITURE: Final = frozenset({"DATE", "FOOTER", "SLIDE_NUMBER", "HEADER"})
 _TITLES: Final = frozenset({"TITLE", "CENTER_TITLE", "VERTICAL_TITLE"})

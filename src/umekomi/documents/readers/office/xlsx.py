@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
+from umekomi.documents.cleaning.passages import Passage, RawText, Reading, row_line
 from umekomi.documents.document import Quarantined
 from umekomi.documents.extras import load
-from umekomi.documents.packages import check_declarations, open_package
-from umekomi.documents.passages import Passage, RawText, Reading, row_line
+from umekomi.documents.readers.packages import check_declarations, open_package
 
 ROWS_A_PASSAGE: Final = 200
 MAX_CELLS: Final = 20_000_000

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from umekomi.documents.cleaning.lines import Words
+from umekomi.documents.cleaning.passages import Passage, Reading
 from umekomi.documents.document import Quarantined
 from umekomi.documents.extras import load
-from umekomi.documents.lines import Words
-from umekomi.documents.passages import Passage, Reading
 from umekomi.documents.readers.pdf.furniture import drop_furniture
 from umekomi.documents.readers.pdf.pages import Page, read_page
 from umekomi.documents.readers.pdf.paragraphs import iter_paragraphs

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from umekomi.documents.lines import ends_sentence
-from umekomi.documents.normalise import normalise
+from umekomi.documents.cleaning.lines import ends_sentence
+from umekomi.documents.cleaning.normalise import normalise
 from umekomi.documents.readers.pdf.pages import Line, Page
 
 _EDGE_LINES: Final = 3

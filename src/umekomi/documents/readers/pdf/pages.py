@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from umekomi.documents.cleaning.passages import Part, Reading
 from umekomi.documents.extras import load
-from umekomi.documents.passages import Part, Reading
 
 BROKEN_HYPHEN: Final = "\ufffe"
 """What PDFium puts for a hyphen and the line end after it."""

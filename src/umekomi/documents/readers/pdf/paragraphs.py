@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
-from umekomi.documents.lines import Words, columns, ends_sentence, is_cjk, join_lines, starts_item
-from umekomi.documents.passages import Passage
+from umekomi.documents.cleaning.lines import Words, columns, ends_sentence, is_cjk, join_lines, starts_item
+from umekomi.documents.cleaning.passages import Passage
 from umekomi.documents.readers.pdf.pages import Line
 
 _HEADING_HEIGHT: Final = 1.18

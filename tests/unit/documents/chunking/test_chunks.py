@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from umekomi.documents import Chunk, ChunkSize, Document, build_chunks, load_counter
-from umekomi.documents.counting import CodePoints, TokenCounter, cut_after
-from umekomi.documents.passages import Part, Passage, RawText, iter_blocks
+from umekomi.documents.chunking.counting import CodePoints, TokenCounter, cut_after
+from umekomi.documents.cleaning.passages import Part, Passage, RawText, iter_blocks
 from umekomi.errors import InvalidInput
 
 SIZE = ChunkSize(20, 30)
@@ -166,16 +165,19 @@ def test_counts_that_do_not_add_up_are_counted_again(content: list[object]) -> N
 
 
 @pytest.mark.starter
-def test_tokens_are_the_models_own(tmp_path: Path) -> None:
+def test_tokens_are_the_models_own_and_leave_room_for_its_special_ones() -> None:
     from umekomi.models.sources import open_model
     from umekomi.models.tokenizer import load_tokenizer
 
-    counter = load_counter("multilingual-e5-small", notify=lambda _line: None)
+    bundle = open_model("all-MiniLM-L6-v2", notify=lambda _line: None)
+    tokenizer = load_tokenizer(bundle.folder)
+    counter = load_counter("all-MiniLM-L6-v2", notify=lambda _line: None)
     text = (
         "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。" * 100 + "An English sentence. " * 200
     )
     chunks = list(build_chunks(document(text), counter))
-    tokenizer = load_tokenizer(open_model("multilingual-e5-small", notify=lambda _line: None).folder)
     for chunk in chunks:
         assert chunk.tokens == len(tokenizer.encode(chunk.text, add_special_tokens=False).ids)
-    assert all(256 <= chunk.tokens <= 384 for chunk in chunks[:-1])
+        assert len(tokenizer.encode(chunk.text).ids) <= bundle.card.max_tokens
+    size = ChunkSize().within(counter.room)
+    assert all(size.min_tokens <= chunk.tokens <= size.max_tokens for chunk in chunks[:-1])

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from umekomi.documents.counting import TokenCounter, cut_after
+from umekomi.documents.chunking.counting import TokenCounter, cut_after
 from umekomi.documents.document import BLOCK_GAP, Block, Chunk, ChunkKind
 from umekomi.documents.languages import language_of
 from umekomi.errors import InvalidInput

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from umekomi.documents.passages import Part
+from umekomi.documents.cleaning.passages import Part
 
 _HYPHENS: Final = "-\u2010\u00ad"
 _WORD: Final = re.compile(r"[^\W_]+(?:[-\u2010][^\W_]+)*")

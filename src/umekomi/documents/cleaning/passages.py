@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from umekomi.documents.cleaning.normalise import iter_normalised
 from umekomi.documents.document import BLOCK_GAP, Block, BlockKind, Piece
-from umekomi.documents.normalise import iter_normalised
 
 CELL_GAP: Final = " | "
 """Between the cells of a row."""

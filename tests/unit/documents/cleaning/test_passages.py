@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from umekomi.documents.lines import Words, glue_between, join_lines
-from umekomi.documents.normalise import iter_normalised, normalise
-from umekomi.documents.passages import MAX_PASSAGE_CHARACTERS, Part, Passage, iter_blocks
+from umekomi.documents.cleaning.lines import Words, glue_between, join_lines
+from umekomi.documents.cleaning.normalise import iter_normalised, normalise
+from umekomi.documents.cleaning.passages import MAX_PASSAGE_CHARACTERS, Part, Passage, iter_blocks
 
 texts = st.text(
     st.characters(exclude_categories=["Cs"]) | st.sampled_from("ｶﾞﾊﾟ㈱①Ａ１ ﬁ\u3099か\u00ad\u3000\x02\n\t ")

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from umekomi.documents.counting import TokenCounter
+from umekomi.documents.chunking.counting import TokenCounter
+from umekomi.documents.chunking.packing import ChunkSize, Packer, Unit
+from umekomi.documents.chunking.sentences import iter_sentences
 from umekomi.documents.document import Block, Chunk, Document
-from umekomi.documents.packing import ChunkSize, Packer, Unit
-from umekomi.documents.sentences import iter_sentences
 
 _WINDOW_BLOCKS: Final = 64
 """Blocks whose sentences are counted in one call of the tokenizer."""

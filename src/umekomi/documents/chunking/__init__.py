@@ -1,0 +1,1 @@
+"""Blocks to chunks: sentences, tokens, and the packing of both."""
