@@ -192,16 +192,19 @@ def test_a_fallback_answers_and_nobody_can_miss_it(caplog: pytest.LogCaptureFixt
 def test_a_model_takes_so_many_requests_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("umekomi.engines.remote.upstream.MAX_IN_FLIGHT", 1)
     go_on = threading.Event()
-    with upstream(lambda asked: (go_on.wait(20), asked.json(chat()))[1]) as back:
-        with serving(ModelSettings(name="far", remote=back.remote())) as front, ThreadPoolExecutor(1) as pool:
-            first = pool.submit(talk_to, front)
-            while not back.asked:
-                time.sleep(0.01)
-            full = talk_to(front)
-            assert (full.status_code, full.json()["error"]["code"]) == (429, "rate_limit_exceeded")
-            go_on.set()
-            assert first.result().status_code == 200
-            assert talk_to(front).status_code == 200
+    with (
+        upstream(lambda asked: (go_on.wait(20), asked.json(chat()))[1]) as back,
+        serving(ModelSettings(name="far", remote=back.remote())) as front,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        first = pool.submit(talk_to, front)
+        while not back.asked:
+            time.sleep(0.01)
+        full = talk_to(front)
+        assert (full.status_code, full.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+        go_on.set()
+        assert first.result().status_code == 200
+        assert talk_to(front).status_code == 200
 
 
 def test_names_that_no_header_carries_are_encoded() -> None:
