@@ -1,4 +1,4 @@
-"""How often intervals cover the truth and how often tests call equal models different, on data whose truth is known.
+"""How often intervals cover the truth and tests call equal models different, on data whose truth is known.
 
     python benchmarks/evaluate_coverage.py [--sets 1000]
 

@@ -2,8 +2,8 @@
 
     python benchmarks/evaluate_metrics.py [--texts 100000] [--peer-queries 2000] [--quick]
 
-Neighbours are searched in a process of their own, so that its peak memory is theirs; scikit-learn's NearestNeighbors
-answers some of the queries in another, and its time is scaled to all of them.
+Neighbours are searched in a process of their own, so that its peak memory is theirs; in another, scikit-learn's
+NearestNeighbors answers some of the queries, and its time is scaled to all of them.
 """
 
 from __future__ import annotations
