@@ -66,9 +66,10 @@ def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             architecture = name.removeprefix("torch:")
             save = save_tiny_decoder if architecture in DECODERS else save_tiny_model
             name = str(save(tmp_path_factory.mktemp("models") / architecture, architecture))
-            options = {"batch_tokens": 2000}
+            options = {"batch_tokens": 8000}
         bundle = open_model(name)
-    opened = open_encoder(bundle, precision=precision, threads=2, options=options)
+    threads = 1 if request.param[0].startswith("torch:") else 2  # torch's wait for one another actively
+    opened = open_encoder(bundle, precision=precision, threads=threads, options=options)
     yield opened
     opened.close()
     opened.close()
