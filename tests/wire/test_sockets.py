@@ -13,8 +13,8 @@ import pytest
 
 from kit.server import MODEL, GatedEncoder, LocalServer, reference_vectors, serving, wait_until
 from umekomi.config import Limits, ModelSettings
-from umekomi.serve import connection
-from umekomi.serve.framing import MAX_HEADER_BYTES
+from umekomi.serve.intake import connection
+from umekomi.serve.intake.framing import MAX_HEADER_BYTES
 from umekomi.serve.wire import body as wire_body
 
 LIMIT = 200_000

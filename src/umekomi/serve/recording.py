@@ -19,8 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from umekomi.errors import Unavailable
 from umekomi.serve.access.keys import Key
 from umekomi.serve.capture import Capture
-from umekomi.serve.cross_origin import CrossOrigin
-from umekomi.serve.framing import check_framing
+from umekomi.serve.intake.cross_origin import CrossOrigin
+from umekomi.serve.intake.framing import check_framing
 from umekomi.serve.request_log import Line
 from umekomi.serve.service import Service
 from umekomi.serve.stages import Stages

@@ -10,7 +10,7 @@ from umekomi.config import Limits
 from umekomi.embedding.embedder import Embedder
 from umekomi.embedding.plan import Priority
 from umekomi.errors import Overloaded
-from umekomi.serve.priority import granted_priority
+from umekomi.serve.intake.priority import granted_priority
 from umekomi.serve.recording import record_of
 from umekomi.serve.service import service_of
 from umekomi.types import Prepared, Vectors

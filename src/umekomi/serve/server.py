@@ -17,8 +17,8 @@ import uvicorn
 from umekomi.config import Settings
 from umekomi.errors import UmekomiError
 from umekomi.serve.app import build_app
-from umekomi.serve.connection import Connection
-from umekomi.serve.framing import MAX_HEADER_BYTES
+from umekomi.serve.intake.connection import Connection
+from umekomi.serve.intake.framing import MAX_HEADER_BYTES
 from umekomi.serve.reloading import reload_and_log
 from umekomi.serve.residency import is_loading
 from umekomi.serve.service import Service, open_service

@@ -15,7 +15,7 @@ from umekomi.config import ModelSettings, RequestLogSettings, Settings
 from umekomi.errors import StoreError, Unavailable
 from umekomi.serve.access.gate import Gate
 from umekomi.serve.access.keys import Key
-from umekomi.serve.body_budget import BodyBudget
+from umekomi.serve.intake.body_budget import BodyBudget
 from umekomi.serve.metrics import Metrics
 from umekomi.serve.opening import open_served
 from umekomi.serve.request_log import RequestLog

@@ -18,7 +18,7 @@ from umekomi.serve.capabilities import lease_chat
 from umekomi.serve.disconnect import while_connected
 from umekomi.serve.event_stream import EventStream
 from umekomi.serve.fallbacks import first_answer
-from umekomi.serve.receiving import receive_body
+from umekomi.serve.intake.receiving import receive_body
 from umekomi.serve.recording import Record, record_of
 from umekomi.serve.relay.generation import relay_generation
 from umekomi.serve.residency import Resident

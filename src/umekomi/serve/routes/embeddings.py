@@ -16,8 +16,8 @@ from umekomi.embedding.vectors import check_dimensions, cut_dimensions
 from umekomi.serve.capabilities import lease_embedder
 from umekomi.serve.disconnect import while_connected
 from umekomi.serve.fallbacks import first_answer
-from umekomi.serve.priority import HEADER, asked_priority
-from umekomi.serve.receiving import receive_body
+from umekomi.serve.intake.priority import HEADER, asked_priority
+from umekomi.serve.intake.receiving import receive_body
 from umekomi.serve.recording import record_of
 from umekomi.serve.relay.embeddings import relay_embeddings
 from umekomi.serve.residency import Resident

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from umekomi import __version__
 from umekomi.embedding.plan import Priority
 from umekomi.serve.fallbacks import MODEL_HEADER
-from umekomi.serve.priority import HEADER
+from umekomi.serve.intake.priority import HEADER
 from umekomi.serve.wire import generation_schema as generation
 from umekomi.serve.wire import schema
 

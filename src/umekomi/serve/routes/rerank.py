@@ -20,8 +20,8 @@ from umekomi.errors import InvalidInput
 from umekomi.serve.capabilities import lease_any
 from umekomi.serve.disconnect import while_connected
 from umekomi.serve.fallbacks import first_answer
-from umekomi.serve.priority import HEADER, asked_priority
-from umekomi.serve.receiving import receive_body
+from umekomi.serve.intake.priority import HEADER, asked_priority
+from umekomi.serve.intake.receiving import receive_body
 from umekomi.serve.recording import record_of
 from umekomi.serve.relay.rerank import relay_rerank
 from umekomi.serve.residency import Resident

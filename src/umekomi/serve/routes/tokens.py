@@ -19,7 +19,7 @@ from umekomi.errors import InvalidInput
 from umekomi.serve.capabilities import lease_any
 from umekomi.serve.disconnect import while_connected
 from umekomi.serve.fallbacks import first_answer
-from umekomi.serve.receiving import receive_body
+from umekomi.serve.intake.receiving import receive_body
 from umekomi.serve.recording import record_of
 from umekomi.serve.relay.tokens import relay_tokens
 from umekomi.serve.residency import Resident

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
-from umekomi.serve.framing import MAX_HEADER_BYTES
+from umekomi.serve.intake.framing import MAX_HEADER_BYTES
 from umekomi.serve.status import INVALID_REQUEST, envelope
 
 HEADER_TIMEOUT_S = 20.0
