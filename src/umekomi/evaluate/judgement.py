@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from umekomi.evaluate.outcomes import Outcome
 from umekomi.evaluate.results import ComparisonRecord, RankRecord, ScoreRecord, VerdictRecord
-from umekomi.evaluate.statistics import interval, judge, value
+from umekomi.evaluate.statistics import Judgement, judge
 from umekomi.evaluate.tasks import TaskKind
 
 UNITS: dict[TaskKind, str] = {"labels": "texts", "pairs": "pairs", "retrieval": "queries"}
@@ -44,7 +44,6 @@ def judge_task(findings: Sequence[Finding], *, resamples: int, seed: int) -> Tas
     verdicts: list[VerdictRecord] = []
     for metric in dict.fromkeys(finding.outcome.metric for finding in findings):
         mine = [finding for finding in findings if finding.outcome.metric == metric]
-        scores += [_score(finding, resamples=resamples, seed=seed) for finding in mine]
         first = mine[0]
         judged = judge(
             {finding.model: finding.outcome for finding in mine},
@@ -54,6 +53,7 @@ def judge_task(findings: Sequence[Finding], *, resamples: int, seed: int) -> Tas
             resamples=resamples,
             seed=seed,
         )
+        scores += [_score(finding, judged) for finding in mine]
         comparisons += judged.comparisons
         ranking += judged.ranking
         if judged.sentence:
@@ -61,13 +61,13 @@ def judge_task(findings: Sequence[Finding], *, resamples: int, seed: int) -> Tas
     return TaskJudgement(tuple(scores), tuple(comparisons), tuple(ranking), tuple(verdicts))
 
 
-def _score(finding: Finding, *, resamples: int, seed: int) -> ScoreRecord:
-    found = interval(finding.outcome, groups=finding.groups, resamples=resamples, seed=seed)
+def _score(finding: Finding, judged: Judgement) -> ScoreRecord:
+    found = judged.intervals[finding.model]
     return ScoreRecord(
         dataset=finding.dataset,
         model=finding.model,
         metric=finding.outcome.metric,
-        value=value(finding.outcome),
+        value=judged.values[finding.model],
         ci95=(found.low, found.high),
         items=len(finding.outcome.items),
         role=finding.role,

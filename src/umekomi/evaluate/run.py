@@ -76,7 +76,7 @@ def evaluate(
     _check_unique([task.name for task in tasks], "data set")
     _check_unique([name.text for name in names], "model")
     for task in tasks:
-        check_task(task, k=settings.k)
+        check_task(task, k=settings.k, legacy=settings.legacy)
     for name in names:
         check_candidate(name)
     seen: list[_Seen] = []

@@ -54,12 +54,18 @@ def primary_metric(kind: TaskKind, *, k: int) -> str:
     return PRIMARY[kind].format(k=k)
 
 
-def check_task(task: Task, *, k: int) -> None:
+def check_task(task: Task, *, k: int, legacy: bool = False) -> None:
     """Raise `InvalidInput` for a task that no model could be scored on, before any text is embedded."""
     if isinstance(task, LabelTask) and len(task) <= k:
         raise InvalidInput(
             f"{task.name}: {len(task)} texts, but the {k} nearest others of each are looked at; "
             f"give at least {k + 1} texts or a smaller -k"
+        )
+
+    if legacy and len(task) > label_metrics.LEGACY_TEXTS:
+        raise InvalidInput(
+            f"{task.name}: {len(task)} texts, but the published loop compares all with all and takes "
+            f"{label_metrics.LEGACY_TEXTS} at most; leave --legacy out"
         )
 
 
