@@ -6,6 +6,8 @@ import hashlib
 import stat
 import time
 import unicodedata
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -86,6 +88,8 @@ class _Run:
             return "failed", "needs more memory than a reading process may take"
         except RecursionError:
             return "quarantined", "nested too deep"
+        except (zipfile.BadZipFile, zlib.error) as error:  # of a part that is read late
+            return "quarantined", f"damaged: {error}"
         except SyntaxError as error:  # lxml's, beneath python-docx and python-pptx
             return "quarantined", f"damaged: no valid XML ({error.msg})"
         except UmekomiError as error:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import datetime
 import re
+import warnings
+import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kit.office_files import (
     BILLION_LAUGHS,
@@ -191,3 +195,29 @@ def test_xlsx_that_claims_the_whole_sheet_is_bounded(tmp_path: Path) -> None:
     assert read.outcome.seconds < 60
     assert "最初" in read.texts[1]
     assert "最後" in read.texts[1]
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_damage_anywhere_ends_with_a_reason(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """Bytes of parts are changed inside a package that is whole, so that the damage reaches the readers."""
+    folder = tmp_path_factory.mktemp("damaged")
+    suffix = data.draw(st.sampled_from(["docx", "pptx", "xlsx"]))
+    path = folder / f"a.{suffix}"
+    if suffix == "docx":
+        write_docx(path, ["# 題", "本文です。", [["a", "b"], ["1", "2"]]])
+    elif suffix == "pptx":
+        write_pptx(path, [("題", "本文", "メモ")])
+    else:
+        write_xlsx(path, {"表": [["a", "b"], [1, 2]]})
+    with zipfile.ZipFile(path) as package:
+        parts = {name: package.read(name) for name in package.namelist()}
+    name = data.draw(st.sampled_from(sorted(parts)))
+    start = data.draw(st.integers(0, len(parts[name])))
+    stop = start + data.draw(st.integers(0, 20))
+    parts[name] = parts[name][:start] + data.draw(st.binary(max_size=5)) + parts[name][stop:]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # openpyxl's, which reading processes ignore as well
+        outcome = read_here(write_package(path, parts)).outcome
+    assert outcome.status in ("ok", "warned", "quarantined"), outcome
+    assert outcome.status != "quarantined" or outcome.reason

@@ -43,10 +43,9 @@ def read(reading: Reading) -> Iterator[Passage]:
     docx = load("docx")
     try:
         document = docx.Document(str(reading.path))
-        body = document.element.body
-    except (KeyError, ValueError, AttributeError, docx.opc.exceptions.OpcError) as error:
+        yield from _Walk(document.part, _levels(document), reading).blocks(document.element.body)
+    except (KeyError, ValueError, TypeError, AttributeError, docx.opc.exceptions.OpcError) as error:
         raise Quarantined(f"damaged: {error}") from None
-    yield from _Walk(document.part, _levels(document), reading).blocks(body)
 
 
 def _levels(document: Any) -> dict[str, int]:

@@ -22,9 +22,12 @@ def read(reading: Reading) -> Iterator[Passage]:
         check_declarations(package)
     pptx = load("pptx")
     try:
-        slides = list(pptx.Presentation(str(reading.path)).slides)
-    except (KeyError, ValueError, AttributeError, pptx.exc.PythonPptxError) as error:
+        yield from _slides(list(pptx.Presentation(str(reading.path)).slides), reading)
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, pptx.exc.PythonPptxError) as error:
         raise Quarantined(f"damaged: {error}") from None
+
+
+def _slides(slides: list[Any], reading: Reading) -> Iterator[Passage]:
     reading.pages = len(slides)
     drawings = 0
     for number, slide in enumerate(slides, start=1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import islice
 from typing import Any, Final
 
@@ -27,33 +28,20 @@ def read(reading: Reading) -> Iterator[Passage]:
         has_formulas = any(
             _has_formulas(package, name) for name in package.namelist() if name.startswith("xl/worksheets/sheet")
         )
+    with ExitStack() as opened:
+        book = _open(reading, opened, values=True)
+        formulas = _open(reading, opened, values=False) if has_formulas else None
+        try:
+            yield from _sheets(book, formulas, reading)
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+            raise Quarantined(f"damaged: {error}") from None
+
+
+def _open(reading: Reading, opened: ExitStack, *, values: bool) -> Any:
     openpyxl = load("openpyxl")
-    book = _open(openpyxl, reading, values=True)
-    formulas = _open(openpyxl, reading, values=False) if has_formulas else None
+    file = opened.enter_context(reading.path.open("rb"))
     try:
-        sheets = book.worksheets
-        reading.pages = len(sheets)
-        lost = 0
-        for number, sheet in enumerate(sheets, start=1):
-            sheet.reset_dimensions()
-            raw = RawText(number)
-            yield raw.heading(sheet.title, 1)
-            yield from _tables(sheet, raw, reading)
-            if formulas is not None:
-                lost += _formulas_without_value(sheet, formulas.worksheets[number - 1], reading)
-        if lost:
-            reading.warn(f"{lost} formulas have no stored result: open it in a spreadsheet program and save it")
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
-        raise Quarantined(f"damaged: {error}") from None
-    finally:
-        book.close()
-        if formulas is not None:
-            formulas.close()
-
-
-def _open(openpyxl: Any, reading: Reading, *, values: bool) -> Any:
-    try:
-        return openpyxl.load_workbook(reading.path, read_only=True, data_only=values, keep_links=False)
+        book = openpyxl.load_workbook(file, read_only=True, data_only=values, keep_links=False)
     except (
         KeyError,
         ValueError,
@@ -62,6 +50,23 @@ def _open(openpyxl: Any, reading: Reading, *, values: bool) -> Any:
         openpyxl.utils.exceptions.InvalidFileException,
     ) as error:
         raise Quarantined(f"damaged: {error}") from None
+    opened.callback(book.close)
+    return book
+
+
+def _sheets(book: Any, formulas: Any, reading: Reading) -> Iterator[Passage]:
+    sheets = book.worksheets
+    reading.pages = len(sheets)
+    lost = 0
+    for number, sheet in enumerate(sheets, start=1):
+        sheet.reset_dimensions()
+        raw = RawText(number)
+        yield raw.heading(sheet.title, 1)
+        yield from _tables(sheet, raw, reading)
+        if formulas is not None:
+            lost += _formulas_without_value(sheet, formulas.worksheets[number - 1], reading)
+    if lost:
+        reading.warn(f"{lost} formulas have no stored result: open it in a spreadsheet program and save it")
 
 
 def _tables(sheet: Any, raw: RawText, reading: Reading) -> Iterator[Passage]:
