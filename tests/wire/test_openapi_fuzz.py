@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from kit.server import MODEL, serving
 from umekomi.config import LlamaSettings, ModelSettings
 
-pytestmark = pytest.mark.starter
+pytestmark = [pytest.mark.starter, pytest.mark.slow]
 
 CHAT = "smollm2-135m-instruct"
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "15"))
