@@ -9,11 +9,12 @@ import typer
 
 from umekomi.cli import options
 from umekomi.cli.evaluate import TerminalWatch
+from umekomi.errors import ConfigError
 from umekomi.types import Role
 
 if TYPE_CHECKING:
-    from umekomi.explain.output.files import Explained
     from umekomi.explain.reading import Study
+    from umekomi.explain.run import Explained
 
 DEFAULT_OUTPUT = Path("explanation")
 
@@ -30,13 +31,18 @@ def explain(
         typer.Option("--group", help="Column of what belongs together; rows with the same texts where left out."),
     ] = None,
     model: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--model",
             "-m",
-            help="A folder, hub id or starter name, with :int8 for that precision, or http://host:8000/v1#name.",
+            help="A folder, hub id or starter name, with :int8 for that precision, or http://host:8000/v1#name; "
+            f"{options.DEFAULT_MODEL} where left out.",
         ),
-    ] = options.DEFAULT_MODEL,
+    ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--compare", metavar="BASE TUNED", help="Two models instead of one: what tuning moved."),
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = DEFAULT_OUTPUT,
     folds: Annotated[int, typer.Option(min=3, help="Parts of the groups, each predicted from the others.")] = 5,
     permutations: Annotated[int, typer.Option(min=20, help="Shuffled targets, to see what noise gives.")] = 200,
@@ -54,10 +60,10 @@ def explain(
     Started again, an interrupted run goes on where it stopped. A server's key is read from UMEKOMI_API_KEY.
     """
     from umekomi.evaluate.candidates.opening import parse_candidate
-    from umekomi.explain.output.files import COEFFICIENTS, RESULTS, Explained, check_output, publish
+    from umekomi.explain.output.files import COEFFICIENTS, RESULTS, check_output, publish
     from umekomi.explain.output.report import REPORT
     from umekomi.explain.reading import read_study
-    from umekomi.explain.run import explain_model
+    from umekomi.explain.run import compare_models, explain_model
     from umekomi.explain.settings import ExplainSettings, Question
 
     settings = ExplainSettings(
@@ -74,8 +80,13 @@ def explain(
     study = read_study(table, question, encoding=encoding)
     _say_how_read(study)
     watch = TerminalWatch()
-    explanation, _, _ = explain_model(study, parse_candidate(model), settings, watch)
-    explained = Explained(study, settings, (explanation,))
+    if compare is not None:
+        if model is not None:
+            raise ConfigError("--compare names two models already: leave -m out")
+        base, tuned = (parse_candidate(each) for each in compare)
+        explained = compare_models(study, base, tuned, settings, watch=watch)
+    else:
+        explained = explain_model(study, parse_candidate(model or options.DEFAULT_MODEL), settings, watch)
     publish(output, explained)
     print_findings(explained)
     options.notify(f"report: {output / REPORT}; figures: {output / RESULTS} and {COEFFICIENTS}")

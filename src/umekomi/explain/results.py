@@ -142,7 +142,7 @@ class Placebo:
 
 @dataclass(frozen=True, slots=True)
 class MovedText:
-    """A text whose neighbours in the aligned spaces differ most. ``distance``: 1 - cosine after alignment."""
+    """A text that moved by more than any does in the placebo. ``distance``: 1 - cosine after alignment."""
 
     text: str
     distance: float
@@ -155,14 +155,17 @@ class MovedBlock:
     before    mean 1 - cosine of a text's two vectors as they are; None where the lengths differ
     after     the same after the best rotation, found on other groups
     placebo   the same of the base against itself, only turned: what the alignment itself cannot undo
-    direction how alike the directions towards the target are after alignment, beside resampled groups of the base
+    ci95      of the difference of these two; the texts moved where it is above 0
+    direction how alike the directions towards the target are after alignment, beside resampled groups of the base;
+              None without a signal in both
     """
 
     block: str
     before: float | None
     after: float
-    ci95: tuple[float, float]
     placebo: float
+    ci95: tuple[float, float]
+    moved: bool
     direction: Placebo | None
     texts: tuple[MovedText, ...]
 

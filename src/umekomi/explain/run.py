@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from umekomi.errors import ConfigError
-from umekomi.evaluate.candidates.opening import CandidateName, open_candidate
+from umekomi.evaluate.candidates.opening import CandidateName, check_candidate, open_candidate
 from umekomi.evaluate.candidates.vectors import check_cache, embed_texts
 from umekomi.evaluate.results import ModelRecord
 from umekomi.evaluate.settings import Watch
+from umekomi.explain.comparing.comparison import compare
 from umekomi.explain.explaining import Regression, explain, regress
 from umekomi.explain.reading import Study
 from umekomi.explain.regression.folds import assign_folds
 from umekomi.explain.regression.ridge import count_fits
-from umekomi.explain.results import Explanation
+from umekomi.explain.results import Comparison, Explanation
 from umekomi.explain.settings import ExplainSettings
 from umekomi.types import Vectors
 
@@ -30,6 +32,10 @@ class Embedded:
     vectors: Mapping[str, Vectors]
     truncated: Mapping[str, int]
 
+    def about(self) -> dict[str, Any]:
+        """The model as results show it."""
+        return {**self.model.model_dump(mode="json", exclude={"cost"}), "truncated": dict(self.truncated)}
+
 
 def check_settings(study: Study, settings: ExplainSettings) -> None:
     """Raise before any text is embedded what a regression would raise afterwards."""
@@ -43,22 +49,51 @@ def check_settings(study: Study, settings: ExplainSettings) -> None:
     assign_folds(study.groups, folds=settings.folds, seed=settings.seed)
 
 
-def explain_model(
-    study: Study, name: CandidateName, settings: ExplainSettings, watch: Watch
-) -> tuple[Explanation, Regression, Embedded]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Explained:
+    """All that was found: one explanation, or two and what lies between them."""
+
+    study: Study
+    settings: ExplainSettings
+    explanations: tuple[Explanation, ...]
+    comparison: Comparison | None = None
+
+
+def explain_model(study: Study, name: CandidateName, settings: ExplainSettings, watch: Watch) -> Explained:
     """Embed the texts of ``study`` and explain its target by them.
 
     Vectors are kept in ``settings.cache_folder``, so an interrupted run goes on where it stopped. Raises what
     opening and running the model raise, `InvalidInput`, `MissingExtra`.
     """
     check_settings(study, settings)
+    check_candidate(name)
     embedded = embed_study(study, name, settings, watch)
     regression = regress_study(study, embedded, settings, watch)
-    about = {
-        **embedded.model.model_dump(mode="json", exclude={"cost"}),
-        "truncated": dict(embedded.truncated),
-    }
-    return explain(regression, about, settings, watch), regression, embedded
+    return Explained(study, settings, (explain(regression, embedded.about(), settings, watch),))
+
+
+def compare_models(
+    study: Study, base: CandidateName, tuned: CandidateName, settings: ExplainSettings, *, watch: Watch
+) -> Explained:
+    """`explain_model` of both, and what moved between them. Raises the same."""
+    check_settings(study, settings)
+    for name in (base, tuned):
+        check_candidate(name)
+    embedded = [embed_study(study, name, settings, watch) for name in (base, tuned)]
+    regressions = [regress_study(study, each, settings, watch) for each in embedded]
+    explanations = tuple(
+        explain(regression, each.about(), settings, watch)
+        for regression, each in zip(regressions, embedded, strict=True)
+    )
+    comparison = compare(
+        regressions[0],
+        regressions[1],
+        (embedded[0].vectors, embedded[1].vectors),
+        names=(base.text, tuned.text),
+        settings=settings,
+        watch=watch,
+    )
+    return Explained(study, settings, explanations, comparison)
 
 
 def embed_study(study: Study, name: CandidateName, settings: ExplainSettings, watch: Watch) -> Embedded:

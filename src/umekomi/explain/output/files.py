@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,27 +16,19 @@ import orjson
 from umekomi.errors import ConfigError
 from umekomi.evaluate.run import describe_machine
 from umekomi.explain.output.report import REPORT, write_report
-from umekomi.explain.reading import Study
-from umekomi.explain.results import SCHEMA, Comparison, Explanation
-from umekomi.explain.settings import ExplainSettings
+from umekomi.explain.results import SCHEMA, Explanation
+from umekomi.explain.run import Explained
+from umekomi.explain.settings import RISK
 from umekomi.writing import replacing
 
 RESULTS = "explain.json"
 COEFFICIENTS = "coefficients.csv"
+KEPT = 20
+"""Coefficients that explain.json holds, beside those with a q that counts."""
 HEAD = (
     *("model", "rank", "block", "column", "coefficient", "ci95_low", "ci95_high", "p", "q"),
     *("lasso_stability", "lasso_stable"),
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Explained:
-    """All that a command found: one explanation, or two and what lies between them."""
-
-    study: Study
-    settings: ExplainSettings
-    explanations: tuple[Explanation, ...]
-    comparison: Comparison | None = None
 
 
 def check_output(folder: Path) -> None:
@@ -91,7 +83,7 @@ def _plain(explanation: Explanation) -> dict[str, Any]:
     """Without the points of the picture; coefficients in full stand in the CSV."""
     plain = asdict(explanation)
     del plain["predicted"]
-    plain["coefficients"] = [each for each in plain["coefficients"] if each["q"] <= 0.05 or each["rank"] <= 20]
+    plain["coefficients"] = [each for each in plain["coefficients"] if each["q"] <= RISK or each["rank"] <= KEPT]
     return plain
 
 

@@ -85,8 +85,9 @@ def _blocks(explanation: Explanation, name: str) -> str:
     table = _table(("block", "columns", "fall of R²", "95 %", "q"), rows, numbers=(1, 2, 3, 4))
     return _section(
         f"{name}What each block adds",
-        '<p class="soft">How much grouped R² falls where the block is shuffled in groups that were not seen. '
-        "Blocks that say the same share what they add, and each then seems to add little.</p>",
+        '<p class="soft">How much grouped R² falls where the block is shuffled in groups that were not seen; '
+        "by more than all of it, since what is shuffled also misleads. Blocks that say the same share what they add, "
+        "and each then seems to add little.</p>",
         bars(explanation.blocks, across="fall of grouped R²"),
         table,
     )
@@ -141,12 +142,13 @@ def _comparison(comparison: Comparison) -> str:
             block.block,
             "–" if block.before is None else f"{block.before:.4f}",
             f"{block.after:.4f}",
-            _bounds(block.ci95),
             f"{block.placebo:.4f}",
+            _bounds(block.ci95),
+            "moved" if block.moved else "as the placebo",
         )
         for block in comparison.blocks
     ]
-    head = ("texts", "as they are", "aligned", "95 %", "placebo")
+    head = ("texts", "as they are", "aligned", "placebo", "difference, 95 %", "")
     return _section(
         "What tuning moved",
         f'<p class="verdict">{escape(comparison.sentence)}</p>',
