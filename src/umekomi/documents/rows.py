@@ -65,7 +65,7 @@ def iter_rows(
         newline = "" if row_format == "csv" else None
         with open_text(path or _spooled(), encoding=encoding, newline=newline, name=name) as (file, found):
             if encoding is None and found.codec != "utf-8":
-                (notify or _log.warning)(f"{name}: read as {found.name}; --encoding says otherwise")
+                (notify or _log.warning)(f"{name}: read as {found.name}; --encoding names another")
             if row_format == "jsonl":
                 yield from _json_rows(file, name, column)
             elif row_format == "csv":
