@@ -85,9 +85,9 @@ def _blocks(explanation: Explanation, name: str) -> str:
     table = _table(("block", "columns", "fall of R²", "95 %", "q"), rows, numbers=(1, 2, 3, 4))
     return _section(
         f"{name}What each block adds",
-        '<p class="soft">How much grouped R² falls where the block is shuffled in groups that were not seen; '
-        "by more than all of it, since what is shuffled also misleads. Blocks that say the same share what they add, "
-        "and each then seems to add little.</p>",
+        '<p class="soft">How much grouped R² falls where the block is shuffled in groups that were not seen. It can '
+        "fall by more than there is, since what is shuffled also misleads. Blocks that say the same share what they "
+        "add, and each then seems to add little.</p>",
         bars(explanation.blocks, across="fall of grouped R²"),
         table,
     )
