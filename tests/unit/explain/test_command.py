@@ -151,3 +151,15 @@ def test_a_table_from_a_spreadsheet_in_cp932(tmp_path: Path) -> None:
     found = run(path, *FLAGS, "-m", "hashing:16")
     assert found.exit_code == 0 and "read as cp932" in found.stderr
     assert "rows with the same texts are taken as one group" in found.stderr
+
+
+@pytest.mark.starter
+def test_a_starter_model_finds_kind_films(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "films.csv", rated_movies(50, effect=1.0))
+    flags = ("--target", "rating", "--text", "overview", "--group", "movie_id")
+    found = run(table, *flags, "-m", "multilingual-e5-small:int8")
+    assert found.exit_code == 0, found.output
+    out = results(tmp_path / "out")
+    assert out["verdict"] == "signal" and out["grouped_r2"]["value"] > 0.3
+    assert {each["text"].split()[1] for each in out["directions"][0]["lowest"]} <= {"murder", "and", "killer"}
+    assert not out["rotation"][0]["single_dimensions"]
