@@ -100,6 +100,36 @@ def test_larger_lines_are_headings_and_compatibility_characters_are_normalised(t
     assert body.place_of(body.text.index("を扱う")).offset - body.place_of(0).offset == len("㈱ＡＢＣはｶﾞｿﾘﾝ")
 
 
+def test_equal_rows_in_a_font_that_is_not_embedded_all_stay(tmp_path: Path) -> None:
+    rows = [
+        "品名　　価格　　備考",
+        *["りんご　百二十円　なし"] * 12,
+        "みかん　八十円　なし",
+        *["りんご　百二十円　なし"] * 3,
+        "以上",
+    ]
+    read = read_here(write_pdf(tmp_path / "a.pdf", [rows]))
+    text = "".join(read.texts)
+    assert text.count("りんご") == 15
+    assert text.index("みかん") > text.index("りんご")
+    assert text.rindex("りんご") > text.index("みかん")
+    assert text.endswith("以上")
+
+
+def test_text_drawn_twice_to_look_bold_is_read_once(tmp_path: Path) -> None:
+    from reportlab.pdfbase import pdfmetrics
+    from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+    from reportlab.pdfgen.canvas import Canvas
+
+    pdfmetrics.registerFont(UnicodeCIDFont("HeiseiMin-W3"))
+    canvas = Canvas(str(tmp_path / "a.pdf"))
+    canvas.setFont("HeiseiMin-W3", 10)
+    for shift in (0, 0.3, 0.6):
+        canvas.drawString(60 + shift, 800, "太く見える見出し")
+    canvas.save()
+    assert read_here(tmp_path / "a.pdf").texts == ["太く見える見出し"]
+
+
 @pytest.mark.parametrize("to_unicode", [None, PRIVATE_MAP])
 def test_a_broken_map_to_characters_is_garbled(tmp_path: Path, to_unicode: bytes | None) -> None:
     (tmp_path / "a.pdf").write_bytes(pdf_with_broken_map(to_unicode=to_unicode))

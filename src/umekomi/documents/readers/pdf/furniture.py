@@ -10,7 +10,8 @@ from typing import Final
 
 from umekomi.documents.cleaning.lines import ends_sentence
 from umekomi.documents.cleaning.normalise import normalise
-from umekomi.documents.readers.pdf.pages import Line, Page
+from umekomi.documents.readers.pdf.lines_on_page import Line
+from umekomi.documents.readers.pdf.pages import Page
 
 _EDGE_LINES: Final = 3
 """Lines at the top and at the bottom of a page that may be furniture."""

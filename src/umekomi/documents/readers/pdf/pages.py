@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from umekomi.documents.cleaning.passages import Part, Reading
+from umekomi.documents.cleaning.passages import Reading
 from umekomi.documents.extras import load
+from umekomi.documents.readers.pdf.lines_on_page import Line
+from umekomi.documents.readers.pdf.repeats import put_back
 
 BROKEN_HYPHEN: Final = "\ufffe"
 """What PDFium puts for a hyphen and the line end after it."""
@@ -18,28 +20,6 @@ BROKEN_HYPHEN: Final = "\ufffe"
 _LINE_END: Final = re.compile(f"\r\n|[\r\n{BROKEN_HYPHEN}]")
 _CHECKED_CHARACTERS: Final = 300
 """How many characters of a page are checked for a missing map to Unicode: a call into PDFium each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of a page: raw text, offset in the page's, and its box in points from the lower left corner."""
-
-    text: str
-    offset: int
-    page: int
-    left: float
-    right: float
-    bottom: float
-    height: float
-
-    @property
-    def part(self) -> Part:
-        return Part(self.text, self.offset, self.page)
-
-    @property
-    def is_upright(self) -> bool:
-        """False for vertical writing, whose lines are columns."""
-        return self.right - self.left >= self.height or len(self.text) < 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +40,13 @@ def read_page(document: Any, number: int, reading: Reading) -> Page:
         try:
             text = _raw_text(raw, text_page)
             _count_suspects(raw, text_page, text, reading)
-            lines = tuple(_iter_lines(raw, text_page, text, number))
+            found = list(_iter_lines(raw, text_page, text, number))
+            lines = put_back(
+                page, text_page, found, lambda partial: _iter_lines(raw, partial, _raw_text(raw, partial), number)
+            )
         finally:
             text_page.close()
-        return Page(number, lines, bool(lines) or raw.FPDFPage_CountObjects(page) > 0)
+        return Page(number, tuple(lines), bool(lines) or raw.FPDFPage_CountObjects(page) > 0)
     finally:
         page.close()
 

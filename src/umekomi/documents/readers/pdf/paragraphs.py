@@ -9,7 +9,7 @@ from typing import Final
 
 from umekomi.documents.cleaning.lines import Words, columns, ends_sentence, is_cjk, join_lines, starts_item
 from umekomi.documents.cleaning.passages import Passage
-from umekomi.documents.readers.pdf.pages import Line
+from umekomi.documents.readers.pdf.lines_on_page import Line
 
 _HEADING_HEIGHT: Final = 1.18
 """How much higher than the text's usual lines those of a heading are."""
