@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -16,13 +16,17 @@ Say = Callable[[dict[str, Any]], "str | Raw"]
 
 @dataclass(frozen=True)
 class Raw:
-    """A response as it is: status, body, further headers. ``hang`` sends none until the server stops."""
+    """A response as it is: status, body, further headers. ``hang`` sends none until the server stops.
+
+    ``endless_s`` sends the body over and over, with so many seconds between.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     finish: str = "stop"
     hang: bool = False
+    endless_s: float | None = None
 
 
 @dataclass
@@ -75,6 +79,13 @@ def chat_server(say: Say) -> Iterator[ChatServer]:
             self.send_response(answer.status)
             for name, value in {"content-type": "application/json", **answer.headers}.items():
                 self.send_header(name, value)
+            if answer.endless_s is not None:
+                self.end_headers()
+                self.close_connection = True
+                with suppress(OSError):  # the other side has had enough
+                    while not stopping.wait(answer.endless_s):
+                        self.wfile.write(answer.body)
+                return
             self.send_header("content-length", str(len(answer.body)))
             self.end_headers()
             self.wfile.write(answer.body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import signal
 import subprocess
@@ -92,6 +93,9 @@ def test_the_schema_is_sent_and_each_attempt_takes_another_seed(ledger: Ledger) 
         (json.dumps({"query": "長" * 301}), "longer than 300"),
         ("[" * 100_000, "not a JSON object"),
         ("", "not a JSON object: ''"),
+        (r'{"query": "\ud800 surrogate"}', "not a JSON object"),
+        (r'{"query": "null \u0000 byte"}', "'query' holds control characters"),
+        (json.dumps({"k" * 5000: 1}), "has the keys kkk"),
     ],
 )
 def test_answers_that_do_not_fit_are_set_down_with_the_reason(
@@ -117,6 +121,66 @@ def test_failures_that_may_pass_are_tried_again(ledger: Ledger, failure: Raw) ->
         [reply] = _answer(server, _calls(1), ledger).values()
     assert reply.content is not None
     assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize(
+    "usage",
+    ['"many"', "[7]", '{"prompt_tokens": NaN}', '{"prompt_tokens": -7}', '{"prompt_tokens": 1e999}', "1" * 300],
+)
+def test_a_usage_that_is_none_counts_as_nothing(ledger: Ledger, usage: str) -> None:
+    body = completion(GOOD).body.decode()
+    wrong = Raw(body=(body[: body.index('"usage"')] + f'"usage": {usage}}}').encode())
+    with chat_server(lambda _: wrong) as server:
+        [reply] = _answer(server, _calls(1), ledger).values()
+    assert reply.content is not None
+    assert (reply.prompt_tokens, reply.completion_tokens) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        Raw(body=b" " * 65536, endless_s=0),
+        Raw(body=b" ", endless_s=0.05),
+        Raw(body=b"[" * 100_000),
+        Raw(body=b'{"choices":' * 900 + b"1" + b"}" * 900),
+        Raw(body=gzip.compress(b"0" * 10_000_000), headers={"content-encoding": "gzip"}),
+        Raw(status=400, body=b'{"error": "the passage is too long"}'),
+        Raw(body=b'{"choices": []}' + b" " * 10_000_000),
+    ],
+)
+def test_an_answer_without_end_or_sense_costs_its_own_call_only(ledger: Ledger, hostile: Raw) -> None:
+    def say(body: dict[str, Any]) -> str | Raw:
+        return hostile if "第1節" in body["messages"][-1]["content"] else GOOD
+
+    with chat_server(say) as server:
+        llm = open_llm(f"{server.url}#m", slots=2, notify=pytest.fail, timeout_s=0.5)
+        calls = _calls(3)
+        replies = answer_all(llm, calls, ledger, advance=lambda progress: None)
+        llm.close()
+    assert set(replies) == {calls[0].key, calls[2].key}
+
+
+def test_a_redirect_is_named_and_not_followed(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UMEKOMI_API_KEY", "secret-key")
+    with chat_server(lambda body: GOOD) as other:
+        moved = Raw(status=307, headers={"location": f"{other.url}/chat/completions"})
+        with (
+            chat_server(lambda body: moved) as server,
+            pytest.raises(UpstreamError, match="it moved to http.*name that address"),
+        ):
+            _answer(server, _calls(1), ledger)
+        assert other.asked == []
+    monkeypatch.setenv("UMEKOMI_API_KEY", "secret\nkey")
+    with pytest.raises(ConfigError, match="UMEKOMI_API_KEY holds characters") as caught:
+        open_llm("http://127.0.0.1:1/v1#m", slots=1, notify=pytest.fail)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_is_one_line() -> None:
+    llm = open_llm("http://127.0.0.1:9/v1#m", slots=1, notify=pytest.fail)
+    with pytest.raises(UpstreamError, match="first call of the LLM failed.*see that its server runs"):
+        probe_schema(llm, stop=threading.Event())
+    llm.close()
 
 
 def test_a_server_that_keeps_failing_stops_the_run_and_loses_nothing(ledger: Ledger) -> None:

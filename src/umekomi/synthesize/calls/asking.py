@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from umekomi.engines.base import Answer
+from umekomi.errors import UpstreamError
 from umekomi.synthesize.calls.ledger import Reply
 from umekomi.synthesize.calls.llm import Busy, Llm, Sampling, content_of, pause_s
 from umekomi.synthesize.pairs import build_id
@@ -19,6 +23,9 @@ ATTEMPTS = 3
 
 BUSY_ATTEMPTS = 4
 """Failures that may pass, in a row, before the call is given up; the next run asks again."""
+
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
+"""Characters that no text holds, and that neither XML nor a terminal takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,7 @@ def ask(llm: Llm, call: Call, *, stop: threading.Event) -> Reply:
                 break
             except Busy as failure:
                 busy += 1
-                if busy >= BUSY_ATTEMPTS or stop.wait(pause_s(busy, failure.retry_after_s)):
+                if not failure.again or busy >= BUSY_ATTEMPTS or stop.wait(pause_s(busy, failure.retry_after_s)):
                     raise
         used = _usage(answer)
         prompt_tokens, completion_tokens = prompt_tokens + used[0], completion_tokens + used[1]
@@ -81,7 +88,10 @@ def ask(llm: Llm, call: Call, *, stop: threading.Event) -> Reply:
 
 
 def probe_schema(llm: Llm, *, stop: threading.Event) -> bool:
-    """Whether the server makes its model keep to a schema: the schema asks for what the words do not."""
+    """Whether the server makes its model keep to a schema: the schema asks for what the words do not.
+
+    Raises `UpstreamError` where no answer comes: no other call would get one.
+    """
     schema = {
         "type": "object",
         "properties": {"umekomi_probe": {"type": "string", "enum": ["enforced"]}},
@@ -102,8 +112,12 @@ def probe_schema(llm: Llm, *, stop: threading.Event) -> bool:
             content, _ = content_of(llm.chat(body))
             return _parsed(content) == {"umekomi_probe": "enforced"}
         except Busy as failure:
-            if attempt + 1 == BUSY_ATTEMPTS or stop.wait(pause_s(attempt, failure.retry_after_s)):
-                raise
+            last = not failure.again or attempt + 1 == BUSY_ATTEMPTS
+            if last or stop.wait(pause_s(attempt, failure.retry_after_s)):
+                raise UpstreamError(
+                    f"the first call of the LLM failed: {failure}; see that its server runs at this address and "
+                    "takes json_schema, then run the same command again"
+                ) from None
     return False
 
 
@@ -120,7 +134,7 @@ def read_answer(task: Task, content: str, finish: str | None) -> tuple[dict[str,
     schema = SCHEMAS[task]
     fields: dict[str, Any] = schema["properties"]
     if set(value) != set(fields):
-        return None, f"has the keys {', '.join(sorted(map(str, value))) or 'none'}: {_short(content)}"
+        return None, f"has the keys {', '.join(sorted(value))[:100] or 'none'}: {_short(content)}"
     for name, rule in fields.items():
         if problem := _misfit(value[name], rule):
             return None, f"'{name}' {problem}: {_short(content)}"
@@ -133,6 +147,8 @@ def _misfit(value: Any, rule: dict[str, Any]) -> str:
     if not isinstance(value, str):
         return "is no text"
     length = len(value.strip())
+    if _UNWRITABLE.search(value):
+        return "holds control characters"
     if length < rule.get("minLength", 0):
         return f"is shorter than {rule['minLength']} characters"
     return f"is longer than {rule['maxLength']} characters" if length > rule["maxLength"] else ""
@@ -147,16 +163,23 @@ def _body(call: Call, attempt: int) -> dict[str, Any]:
 
 
 def _parsed(content: str) -> dict[str, Any] | None:
+    """orjson, since it takes no NaN, no lone surrogates and no deep nesting: such text could not be kept."""
     try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
+        value = orjson.loads(content)
+    except orjson.JSONDecodeError:
         return None
     return value if isinstance(value, dict) else None
 
 
 def _usage(answer: Answer) -> tuple[int, int]:
-    usage = answer.get("usage") or {}
-    return int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+    """Prompt and completion tokens as the server counted them; 0 where it did not, or wrongly."""
+    usage = answer.get("usage")
+    return (_count(usage, "prompt_tokens"), _count(usage, "completion_tokens"))
+
+
+def _count(usage: object, field: str) -> int:
+    value = usage.get(field) if isinstance(usage, dict) else None
+    return value if type(value) is int and 0 <= value < 2**40 else 0
 
 
 def _short(content: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,7 +14,7 @@ import httpx
 from umekomi import config
 from umekomi.engines.base import Answer, Body
 from umekomi.engines.registry import open_generator
-from umekomi.errors import ConfigError, UpstreamError
+from umekomi.errors import ConfigError, InputTooLong, Overloaded, UpstreamError
 from umekomi.models.sources import open_model
 
 MOST_SLOTS = 256
@@ -23,12 +25,23 @@ TIMEOUT_S = 300.0
 """Longest wait for an answer; a small machine may take minutes for one."""
 
 
-class Busy(Exception):
-    """The call failed in a way that may pass: no connection, a timeout, 429, 5xx."""
+MAX_ANSWER_BYTES = 1 << 20
+"""Longest body that is read; the longest answer that fits a schema takes some 10 kB."""
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+_REFUSED = (400, 413, 422)
+"""Statuses that speak of one request: too long a passage, or one that a provider's filter does not let through."""
+
+
+class Busy(Exception):
+    """The call failed in a way that may pass: no connection, a timeout, 429, 5xx.
+
+    ``again`` is False where asking the same once more is no use, while other calls may well succeed.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, again: bool = True) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.again = again
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +107,12 @@ class LocalLlm:
         self.slots = self._generator.parallel
 
     def chat(self, body: Body) -> Answer:
-        return self._generator.chat(body)
+        try:
+            return self._generator.chat(body)
+        except Overloaded as error:
+            raise Busy(str(error)) from None
+        except InputTooLong as error:
+            raise Busy(str(error), again=False) from None
 
     def close(self) -> None:
         self._generator.close()
@@ -111,44 +129,87 @@ class EndpointLlm:
     _client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        key = config.api_key()
         limits = httpx.Limits(max_connections=self.slots, max_keepalive_connections=self.slots)
         self._client = httpx.Client(
-            headers={"authorization": f"Bearer {key}"} if key else {}, timeout=self.timeout_s, limits=limits
+            headers=_headers(config.api_key()), timeout=self.timeout_s, limits=limits, follow_redirects=False
         )
 
     def chat(self, body: Body) -> Answer:
+        response = self._post({**body, "model": self.name})
+        said = f"{self.base_url} answered {response.status}"
+        if response.status in (408, 409, 425, 429) or response.status >= 500:
+            raise Busy(f"{said}: {response.start}", retry_after_s=_retry_after(response.headers))
+        if response.status in _REFUSED:
+            raise Busy(f"{said}: {response.start}", again=False)
+        if response.status != httpx.codes.OK:
+            moved = response.headers.get("location")
+            raise UpstreamError(f"{said}: {f'it moved to {moved}; name that address' if moved else response.start}")
         try:
-            response = self._client.post(f"{self.base_url}/chat/completions", json={**body, "model": self.name})
+            answer: Any = json.loads(response.body)
+        except (ValueError, RecursionError):
+            raise Busy(f"{said} with no JSON: {response.start}") from None
+        return answer if isinstance(answer, dict) else {}
+
+    def _post(self, body: Mapping[str, Any]) -> _Response:
+        try:
+            with self._client.stream("POST", f"{self.base_url}/chat/completions", json=body) as response:
+                return _read(response, timeout_s=self.timeout_s)
         except httpx.InvalidURL as error:
             raise ConfigError(f"--llm {self.base_url}: not a valid address: {error}") from None
         except httpx.HTTPError as error:
             raise Busy(f"{self.base_url}: no answer: {error or type(error).__name__}") from None
-        if response.status_code in (408, 409, 425, 429) or response.status_code >= 500:
-            raise Busy(
-                f"{self.base_url} answered {response.status_code}: {_start_of(response)}",
-                retry_after_s=_retry_after(response),
-            )
-        if response.status_code != httpx.codes.OK:
-            raise UpstreamError(f"{self.base_url} answered {response.status_code}: {_start_of(response)}")
-        try:
-            answer: Any = response.json()
-        except ValueError:
-            raise Busy(f"{self.base_url} answered 200 with no JSON: {_start_of(response)}") from None
-        return answer if isinstance(answer, dict) else {}
 
     def close(self) -> None:
         self._client.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Response:
+    """An answer that was read whole, within bounds."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    @property
+    def start(self) -> str:
+        """The first words, for a message."""
+        return " ".join(self.body[:200].decode(errors="replace").split()) or "an empty body"
+
+
+def _headers(key: str | None) -> dict[str, str]:
+    # A small compressed body could become any amount of memory.
+    headers = {"accept-encoding": "identity"}
+    if key:
+        if not key.isascii() or not key.isprintable():
+            raise ConfigError("UMEKOMI_API_KEY holds characters that no header can carry, such as a line break")
+        headers["authorization"] = f"Bearer {key}"
+    return headers
+
+
+def _read(response: httpx.Response, *, timeout_s: float) -> _Response:
+    """The whole body, as it came. Raises `Busy` where it is too long, or drips in for longer than ``timeout_s``."""
+    body = bytearray()
+    deadline = time.monotonic() + timeout_s
+    for part in response.iter_raw():
+        body += part
+        if len(body) > MAX_ANSWER_BYTES:
+            raise Busy(f"{response.url} answered more than {MAX_ANSWER_BYTES >> 20} MB", again=False)
+        if time.monotonic() > deadline:
+            raise Busy(f"{response.url} did not end its answer within {timeout_s:g} s")
+    return _Response(response.status_code, response.headers, bytes(body))
+
+
 def stated_slots(base_url: str) -> int | None:
     """Requests that the server works on at once, where it is llama-server, which tells; None for any other."""
+    address = f"{base_url.removesuffix('/v1')}/props"
     try:
-        answer: Any = httpx.get(f"{base_url.removesuffix('/v1')}/props", timeout=5).json()
+        with httpx.stream("GET", address, timeout=5, headers=_headers(config.api_key())) as response:
+            answer: Any = json.loads(_read(response, timeout_s=5).body)
         slots = answer["total_slots"]
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
+    except (Busy, httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError, KeyError, TypeError):
         return None
-    return slots if isinstance(slots, int) and 1 <= slots <= MOST_SLOTS else None
+    return slots if type(slots) is int and 1 <= slots <= MOST_SLOTS else None
 
 
 def content_of(answer: Answer) -> tuple[str, str | None]:
@@ -156,9 +217,11 @@ def content_of(answer: Answer) -> tuple[str, str | None]:
     try:
         choice = answer["choices"][0]
         content = choice["message"]["content"]
-        return content if isinstance(content, str) else "", choice.get("finish_reason")
+        finish = choice.get("finish_reason")
+        return content if isinstance(content, str) else "", finish if isinstance(finish, str) else None
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise Busy(f"an answer without choices: {str(answer)[:100]}") from None
+        keys = ", ".join(sorted(answer))[:100] or "nothing"
+        raise Busy(f"an answer without choices; it holds {keys}") from None
 
 
 def pause_s(attempt: int, retry_after_s: float | None) -> float:
@@ -168,14 +231,12 @@ def pause_s(attempt: int, retry_after_s: float | None) -> float:
     return float(min(30.0, 0.5 * 2**attempt)) * random.uniform(0.5, 1)  # noqa: S311 - to spread load, not to keep a secret
 
 
-def _retry_after(response: httpx.Response) -> float | None:
+def _retry_after(headers: httpx.Headers) -> float | None:
     for header, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
-            return max(0.0, float(response.headers[header]) * unit)
+            wait_s = float(headers[header]) * unit
         except (KeyError, ValueError):
             continue
+        if wait_s >= 0:  # not so for NaN
+            return wait_s
     return None
-
-
-def _start_of(response: httpx.Response) -> str:
-    return " ".join(response.text[:200].split()) or "an empty body"
