@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import threading
 from collections.abc import Iterable, Iterator
@@ -38,6 +39,7 @@ class Journal:
                 return
             for line in lines:
                 self._take(line)
+            _end_line(folder / _JOURNAL)
         except OSError as error:
             raise StoreError(f"{folder}: cannot be used: {error.strerror or error}") from None
 
@@ -77,6 +79,14 @@ class Journal:
 def _append(path: Path, value: Any) -> None:
     with path.open("ab") as file:
         file.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _end_line(path: Path) -> None:
+    """End a line that a crash cut off, so that the next does not become a part of it."""
+    with path.open("rb+") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.write(b"\n")
 
 
 def _lines(path: Path) -> Iterator[Any]:

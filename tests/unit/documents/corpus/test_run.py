@@ -177,17 +177,26 @@ def test_reading_processes_end_with_the_run_that_was_killed(tmp_path: Path) -> N
     assert not [reader for reader in readers if reader.is_running()]
 
 
-def test_a_torn_journal_costs_what_was_torn(folder: Path, tmp_path: Path) -> None:
+def test_a_torn_journal_costs_what_was_torn(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = tmp_path / "corpus.jsonl"
-    run(folder, output)
-    whole = output.read_bytes()
-    parts = tmp_path / ".corpus.jsonl.parts"
-    settings = json.loads((tmp_path / "documents.json").read_text())["settings_hash"]
-    parts.mkdir()
-    (parts / "files.jsonl").write_text(json.dumps({"settings": settings}) + '\n{"path": "x", "sta')
-    (tmp_path / "documents.json").unlink()
-    assert run(folder, output).read == 7
-    assert output.read_bytes() == whole
+    journal = tmp_path / ".corpus.jsonl.parts" / "files.jsonl"
+
+    def stop(_count: int) -> None:
+        if journal.exists() and len(journal.read_bytes().splitlines()) > 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, output, progress=stop)
+    lines_before = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines_before[:3]) + lines_before[3][:30])
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, output, progress=stop)
+    assert 7 - len(journal.read_bytes().splitlines()) < 4
+    assert run(folder, output).read < 5
+    other = tmp_path / "other"
+    other.mkdir()
+    run(folder, other / "corpus.jsonl")
+    assert output.read_bytes() == (other / "corpus.jsonl").read_bytes()
 
 
 def test_a_full_disk_is_one_error_and_nothing_is_lost(
