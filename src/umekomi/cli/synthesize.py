@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
@@ -52,7 +55,7 @@ class TerminalWatch:
 
         console = Console(stderr=True)
         last: list[Progress] = []
-        with console.status(title, spinner="line") as status:
+        with _draining_signals(), console.status(title, spinner="line") as status:
 
             def advance(progress: Progress) -> None:
                 last[:] = [progress]
@@ -78,6 +81,23 @@ class TerminalWatch:
         if progress.given_up:
             parts.append(f"{progress.given_up} failed")
         return ", ".join(parts)
+
+
+@contextmanager
+def _draining_signals() -> Iterator[None]:
+    """SIGTERM ends the calls as Ctrl-C does, and both say what they wait for."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        # Not through sys.stderr, which the interrupted code may be writing to.
+        os.write(2, b"\numekomi: finishing the calls in flight; once more cuts them off\n")
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 @synthesize_app.command("run")
@@ -127,7 +147,9 @@ def run(
 
     Started again, an interrupted run goes on where it stopped. A server's key is read from UMEKOMI_API_KEY.
     """
+    from umekomi.documents.corpus.journal import single_run
     from umekomi.synthesize.calls.llm import Sampling
+    from umekomi.synthesize.output.files import LOCK
     from umekomi.synthesize.planning import build_plan
     from umekomi.synthesize.settings import SynthesisSettings
 
@@ -144,24 +166,27 @@ def run(
         splits=_read_splits(splits) if splits else None,
     )
     watch = TerminalWatch(prompt_price=prompt_price, completion_price=completion_price)
-    corpus = _open_corpus(documents, output, model)
-    plan = build_plan(corpus, settings)
-    _print_plan(plan, corpus, prices=(prompt_price, completion_price))
-    _print_time(plan, output, slots=slots)
-    if dry_run:
-        return
-    _synthesize(
-        corpus,
-        plan,
-        settings,
-        output,
-        llm=llm,
-        slots=slots,
-        timeout_s=timeout,
-        queries=queries,
-        explain=explain,
-        watch=watch,
-    )
+    real = _real_queries(queries) if queries else []
+    _check_before(documents, output, prompts)
+    with single_run(output / LOCK):
+        corpus = _open_corpus(documents, output, model)
+        plan = build_plan(corpus, settings)
+        _print_plan(plan, corpus, prices=(prompt_price, completion_price))
+        _print_time(plan, output, slots=slots)
+        if dry_run:
+            return
+        _synthesize(
+            corpus,
+            plan,
+            settings,
+            output,
+            llm=llm,
+            slots=slots,
+            timeout_s=timeout,
+            real=real,
+            explain=explain,
+            watch=watch,
+        )
 
 
 def _synthesize(
@@ -173,7 +198,7 @@ def _synthesize(
     llm: str,
     slots: int | None,
     timeout_s: float,
-    queries: Path | None,
+    real: list[str],
     explain: bool,
     watch: TerminalWatch,
 ) -> None:
@@ -187,8 +212,8 @@ def _synthesize(
     finally:
         opened.close()
     logs = (
-        _match_logs(queries, corpus, plan, settings=settings, synthetic=[pair.query for pair in synthesis.pairs])
-        if queries
+        _match_logs(real, corpus, plan, settings=settings, synthetic=[pair.query for pair in synthesis.pairs])
+        if real
         else None
     )
     counts = publish(output, corpus, plan, synthesis, settings=settings, llm_name=opened.name, logs=logs)
@@ -234,10 +259,6 @@ def _open_corpus(documents: list[Path], output: Path, model: str | None) -> Corp
     from umekomi.documents import load_counter
     from umekomi.synthesize.corpus import open_corpus
 
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--output {output}: cannot be made: {error.strerror or error}") from None
     counter = load_counter(model or options.DEFAULT_MODEL, notify=options.notify)
     with options.progress("reading documents", total=None) as advance:
         corpus = open_corpus(documents, output, counter, progress=advance)
@@ -285,15 +306,45 @@ def _print_time(plan: Plan, output: Path, *, slots: int | None) -> None:
     options.notify(f"expected time {needed} for all calls, with {count} at once and {basis}")
 
 
-def _match_logs(
-    path: Path, corpus: Corpus, plan: Plan, *, settings: SynthesisSettings, synthetic: list[str]
-) -> Logs:
+def _check_before(documents: list[Path], output: Path, prompts: Path | None) -> None:
+    """What would end the run only after hours of calls, or spoil the next one."""
+    from umekomi.extras import require
+    from umekomi.synthesize.prompts import check_prompts
+
+    require("openpyxl", extra="documents")
+    require("bm25s", extra="search")
+    if prompts is not None:
+        check_prompts(prompts)
+    inside = next(
+        (path for path in documents if path.is_dir() and output.resolve().is_relative_to(path.resolve())), None
+    )
+    if inside is not None:
+        raise ConfigError(
+            f"--output {output} lies in {inside}: a later run would read its own files as documents; "
+            "choose a folder elsewhere"
+        )
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--output {output}: cannot be made: {error.strerror or error}") from None
+
+
+def _real_queries(path: Path) -> list[str]:
     from umekomi.documents.rows import iter_rows
+
+    found = list(dict.fromkeys(text for row in iter_rows(path) if (text := " ".join(row.text.split()))))
+    if not found:
+        raise InvalidInput(f"--queries {path}: no query in it")
+    return found
+
+
+def _match_logs(
+    real: list[str], corpus: Corpus, plan: Plan, *, settings: SynthesisSettings, synthetic: list[str]
+) -> Logs:
     from umekomi.embedding.embedder import open_embedder
     from umekomi.synthesize.logs import match_queries, measure_distance
     from umekomi.synthesize.publishing import Logs, without_test
 
-    real = [row.text for row in iter_rows(path)]
     with open_embedder(settings.target or options.DEFAULT_MODEL, notify=options.notify) as embedder:
         match = match_queries(real, corpus.chunks, embedder=embedder)
         distance = measure_distance(real, synthetic, embedder=embedder)

@@ -166,7 +166,7 @@ def test_a_redirect_is_named_and_not_followed(ledger: Ledger, monkeypatch: pytes
         moved = Raw(status=307, headers={"location": f"{other.url}/chat/completions"})
         with (
             chat_server(lambda body: moved) as server,
-            pytest.raises(UpstreamError, match="it moved to http.*name that address"),
+            pytest.raises(UpstreamError, match=r"it moved to http.*name that address"),
         ):
             _answer(server, _calls(1), ledger)
         assert other.asked == []
@@ -178,7 +178,7 @@ def test_a_redirect_is_named_and_not_followed(ledger: Ledger, monkeypatch: pytes
 
 def test_a_server_that_is_not_there_is_one_line() -> None:
     llm = open_llm("http://127.0.0.1:9/v1#m", slots=1, notify=pytest.fail)
-    with pytest.raises(UpstreamError, match="first call of the LLM failed.*see that its server runs"):
+    with pytest.raises(UpstreamError, match=r"first call of the LLM failed.*see that its server runs"):
         probe_schema(llm, stop=threading.Event())
     llm.close()
 

@@ -306,6 +306,26 @@ def test_an_llm_that_hangs_ends_the_run_within_bounds(documents: Path, tmp_path:
     assert kept > 6
 
 
+def test_sigterm_drains_and_a_second_one_cuts_off(documents: Path, tmp_path: Path) -> None:
+    def hang_later(body: dict[str, Any]) -> str | Raw:
+        return say(body) if len(server.asked) <= 4 else Raw(hang=True)
+
+    with chat_server(hang_later) as server:
+        llm = ("--llm", f"{server.url}#m", "--slots", "2", "--model", "hashing:64")
+        command = [sys.executable, "-m", "umekomi", "synthesize", str(documents), "-o", str(tmp_path), *llm]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8") as process:
+            assert process.stderr is not None
+            while len(server.asked) < 6:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGTERM)
+            assert any("finishing the calls in flight" in line for line in process.stderr)
+            second = _umekomi(str(documents), "-o", str(tmp_path), *llm)  # beside a run that is at work
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 130  # the wait for an answer would take 300 s
+    assert second.returncode == 2
+    assert "another run is writing there" in second.stderr
+
+
 def test_a_full_disk_is_said_and_loses_nothing(documents: Path, tmp_path: Path) -> None:
     limited = (  # no file may grow over 90 kB, as if the disk were full there
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, 90_000)); "

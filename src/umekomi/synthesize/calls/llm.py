@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import httpx
 
@@ -24,6 +27,8 @@ DEFAULT_SLOTS = 4
 TIMEOUT_S = 300.0
 """Longest wait for an answer; a small machine may take minutes for one."""
 
+
+CONNECT_TIMEOUT_S = 10.0
 
 MAX_ANSWER_BYTES = 1 << 20
 """Longest body that is read; the longest answer that fits a schema takes some 10 kB."""
@@ -127,11 +132,13 @@ class EndpointLlm:
     slots: int
     timeout_s: float
     _client: httpx.Client = field(init=False)
+    _sockets: WeakSet[socket.socket] = field(init=False, default_factory=WeakSet)
 
     def __post_init__(self) -> None:
         limits = httpx.Limits(max_connections=self.slots, max_keepalive_connections=self.slots)
+        timeout = httpx.Timeout(self.timeout_s, connect=min(self.timeout_s, CONNECT_TIMEOUT_S))
         self._client = httpx.Client(
-            headers=_headers(config.api_key()), timeout=self.timeout_s, limits=limits, follow_redirects=False
+            headers=_headers(config.api_key()), timeout=timeout, limits=limits, follow_redirects=False
         )
 
     def chat(self, body: Body) -> Answer:
@@ -152,14 +159,27 @@ class EndpointLlm:
 
     def _post(self, body: Mapping[str, Any]) -> _Response:
         try:
-            with self._client.stream("POST", f"{self.base_url}/chat/completions", json=body) as response:
+            with self._client.stream(
+                "POST",
+                f"{self.base_url}/chat/completions",
+                json=body,
+                extensions={"trace": self._note_socket},
+            ) as response:
                 return _read(response, timeout_s=self.timeout_s)
         except httpx.InvalidURL as error:
             raise ConfigError(f"--llm {self.base_url}: not a valid address: {error}") from None
         except httpx.HTTPError as error:
             raise Busy(f"{self.base_url}: no answer: {error or type(error).__name__}") from None
 
+    def _note_socket(self, event: str, info: Mapping[str, Any]) -> None:
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._sockets.add(info["return_value"].get_extra_info("socket"))
+
     def close(self) -> None:
+        """Ends calls in flight too: a thread that waits for an answer would not notice a mere close."""
+        for opened in list(self._sockets):
+            with suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
         self._client.close()
 
 

@@ -18,6 +18,8 @@ PAIRS_JSON = "pairs.json"
 REJECTED = "rejected.jsonl"
 SUMMARY = "synthesis.json"
 RETRIEVAL = "retrieval"
+LOCK = "run"
+"""``run.lock`` is held by whoever writes into the folder."""
 
 _LINE = orjson.OPT_APPEND_NEWLINE
 

@@ -73,6 +73,20 @@ def load_prompt(task: Task, language: Language, *, folder: Path | None = None) -
     return prompt
 
 
+def check_prompts(folder: Path) -> None:
+    """Raises `ConfigError` unless ``folder`` holds prompts that read, and nothing that only looks like one."""
+    known: dict[str, tuple[Task, Language]] = {
+        f"{task}.{language}.md": (task, language) for task in SCHEMAS for language in LANGUAGES
+    }
+    found = sorted(path.name for path in folder.glob("*.md"))
+    if not found:
+        raise ConfigError(f"{folder}: holds no prompt; name files as in {', '.join(known)}")
+    for name in found:
+        if name not in known:
+            raise ConfigError(f"{folder / name}: would not be used; there are {', '.join(known)}")
+        load_prompt(*known[name], folder=folder)
+
+
 SCHEMAS: Mapping[Task, dict[str, Any]] = {
     **{
         style: {
