@@ -33,8 +33,8 @@ def write_report(
     page = Template(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
     target = study.question.target
     models = " and ".join(str(each.model["name"]) for each in explanations)
-    grouped = f"'{study.question.group}'" if study.question.group else "groups of rows with the same texts"
-    lead = f"{study.name}: {len(study)} rows in {study.group_count} {grouped}, by the vectors of {models}."
+    grouped = f"by '{study.question.group}'" if study.question.group else "of rows with the same texts"
+    lead = f"{study.name}: {len(study)} rows in {study.group_count} groups {grouped}; vectors of {models}."
     sections = [_notes(study)]
     if comparison is not None:
         sections.append(_comparison(comparison))
@@ -85,9 +85,9 @@ def _blocks(explanation: Explanation, name: str) -> str:
     table = _table(("block", "columns", "fall of R²", "95 %", "q"), rows, numbers=(1, 2, 3, 4))
     return _section(
         f"{name}What each block adds",
-        '<p class="soft">How much grouped R² falls where the block is shuffled in groups that were not seen. It can '
-        "fall by more than there is, since what is shuffled also misleads. Blocks that say the same share what they "
-        "add, and each then seems to add little.</p>",
+        '<p class="soft">How much grouped R² falls where the block is shuffled in groups that were not seen. It '
+        "can fall by more than there is, since what is shuffled also misleads. Blocks that say the same share what "
+        "they add, and each then seems to add little.</p>",
         bars(explanation.blocks, across="fall of grouped R²"),
         table,
     )

@@ -95,7 +95,7 @@ class Fit:
     def solve(self, penalty: float, right: Numbers) -> Numbers:
         """The damped products' inverse times ``right`` ``(r, any)``."""
         linalg = require("scipy.linalg", extra="evaluate")
-        damped = self.squares.copy()
+        damped = self.squares.copy().T  # in LAPACK's order, so that it is not copied once more; it is symmetric
         trace = max(float(np.trace(damped)), np.finfo(np.float64).tiny)
         damped.flat[:: len(damped) + 1] += penalty * trace
         factor = linalg.cho_factor(damped, lower=True, overwrite_a=True, check_finite=False)

@@ -66,6 +66,11 @@ def _first_columns(columns: Numbers, target: Numbers, limit: int) -> list[int]:
         # One-hot columns that add up to 1, and more columns than rows: the path ends early; what it has is taken.
         warnings.simplefilter("ignore")
         _, active, _ = linear.lars_path(
-            columns - columns.mean(axis=0), target - target.mean(), method="lasso", max_iter=limit, copy_X=False
+            # By columns, since the path swaps them: 30 times as fast as by rows (2026-11-21, 2,000 by 1,536).
+            np.asfortranarray(columns - columns.mean(axis=0)),
+            target - target.mean(),
+            method="lasso",
+            max_iter=limit,
+            copy_X=False,
         )
     return list(active)
