@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from umekomi.synthesize.settings import SynthesisSettings
 
 LANGUAGES_AUTO = "auto"
+
+EXAMPLES_SHOWN = 20
+EXAMPLE_CHARACTERS = 200
+"""Of the queries that users wrote, in each prompt."""
 
 synthesize_app = typer.Typer(
     cls=options.RunByDefault,
@@ -161,7 +166,7 @@ def run(
         target=model,
         answers=answers,
         judge=judge,
-        examples=tuple(_lines(examples)) if examples else (),
+        examples=_shown_examples(examples) if examples else (),
         prompts=prompts,
         splits=_read_splits(splits) if splits else None,
     )
@@ -203,6 +208,7 @@ def _synthesize(
     watch: TerminalWatch,
 ) -> None:
     from umekomi.synthesize.calls.llm import open_llm
+    from umekomi.synthesize.output.files import REJECTED, read_rejections
     from umekomi.synthesize.publishing import REPORT, publish
     from umekomi.synthesize.run import synthesize
 
@@ -217,10 +223,13 @@ def _synthesize(
         else None
     )
     counts = publish(output, corpus, plan, synthesis, settings=settings, llm_name=opened.name, logs=logs)
+    rejections = read_rejections(output)
     if explain:
-        _print_rejections(synthesis.rejections)
+        _print_rejections(rejections)
+    for name, count in Counter(each.filter for each in rejections).most_common():
+        options.notify(f"left out by {name}: {count}")
     kept = ", ".join(f"{split} {count}" for split, count in counts.items())
-    options.notify(f"{kept} pairs → {output}; {len(synthesis.rejections)} left out, for reasons in rejected.jsonl")
+    options.notify(f"{kept} pairs → {output}; {len(rejections)} left out, for reasons in {output / REJECTED}")
     options.notify(f"report: {output / REPORT}")
 
 
@@ -346,13 +355,14 @@ def _match_logs(
     from umekomi.synthesize.publishing import Logs, without_test
 
     with open_embedder(settings.target or options.DEFAULT_MODEL, notify=options.notify) as embedder:
-        match = match_queries(real, corpus.chunks, embedder=embedder)
+        with options.progress("matching real queries", total=len(corpus.chunks)) as advance:
+            match = match_queries(real, corpus.chunks, embedder=embedder, advance=advance)
         distance = measure_distance(real, synthetic, embedder=embedder)
     match, tested = without_test(match, plan.splits)
     return Logs(match, distance, tested)
 
 
-def _print_rejections(rejections: tuple[Rejection, ...]) -> None:
+def _print_rejections(rejections: list[Rejection]) -> None:
     for each in rejections:
         typer.echo(
             options.printable(f"{each.filter}: {each.pair.query or '(no query)'}: {each.evidence} [{each.pair.id}]")
@@ -383,6 +393,15 @@ def _eligibility(languages: str, keywords: Path | None, min_chars: int, max_char
     return Eligibility(min_chars, max_chars, tuple(_lines(keywords)) if keywords else (), named)
 
 
+def _shown_examples(path: Path) -> tuple[str, ...]:
+    """Some of the real queries, evenly over the file: all of a search log would fill every prompt."""
+    found = list(dict.fromkeys(_lines(path)))
+    count = min(len(found), EXAMPLES_SHOWN)
+    if count < len(found):
+        options.notify(f"--examples {path}: {count} of its {len(found)} queries are shown to the LLM")
+    return tuple(found[place * len(found) // count][:EXAMPLE_CHARACTERS] for place in range(count))
+
+
 def _lines(path: Path) -> list[str]:
     from umekomi.documents.rows import iter_rows
 
@@ -400,15 +419,20 @@ def _read_splits(path: Path) -> dict[str, Split]:
         text = decode_text(path.read_bytes()).text
     except OSError as error:
         raise InvalidInput(f"{path}: {error.strerror or error}") from None
+    try:
+        rows = list(csv.DictReader(io.StringIO(text)))
+    except csv.Error as error:
+        raise InvalidInput(f"{path}: no CSV: {error}") from None
     found: dict[str, Split] = {}
-    for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
+    for number, row in enumerate(rows, start=2):
         source, split = row.get("source"), (row.get("split") or "").strip()
         if source is None or split not in get_args(Split):
             raise InvalidInput(
                 f"{path}, line {number}: needs the columns source and split; a split is one of "
                 f"{', '.join(get_args(Split))}"
             )
-        found[source] = cast("Split", split)
+        if found.setdefault(source, cast("Split", split)) != split:
+            raise InvalidInput(f"{path}, line {number}: '{source}' is in {found[source]} already")
     return found
 
 

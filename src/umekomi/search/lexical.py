@@ -47,8 +47,9 @@ class LexicalIndex:
             raise InvalidInput("a lexical index needs at least one text")
         bm25s = require("bm25s", extra="search")
         self._count = len(texts)
-        found = [terms(text) for text in texts]
-        self._known = {term for each in found for term in each}
+        # One object for each term: a million copies of the same two characters would fill the memory.
+        self._known: dict[str, str] = {}
+        found = [[self._known.setdefault(term, term) for term in terms(text)] for text in texts]
         self._index: Any = None
         if self._known:
             self._index = bm25s.BM25(method="lucene", k1=K1, b=B)
@@ -67,5 +68,8 @@ class LexicalIndex:
     def search(self, query: str, *, top: int) -> list[Hit]:
         """At most ``top`` texts that share a term with ``query``, best first; equal scores in the texts' order."""
         scores = self.scores(query)
-        order = np.argsort(-scores, kind="stable")[:top]
-        return [Hit(index=int(row), score=float(scores[row])) for row in order if scores[row] > 0]
+        rows = np.flatnonzero(scores > 0)
+        if len(rows) > top:  # sorting all of a large corpus for each query would take longer than the scores
+            rows = rows[scores[rows] >= np.partition(scores[rows], -top)[-top]]
+        order = rows[np.argsort(-scores[rows], kind="stable")[:top]]
+        return [Hit(index=int(row), score=float(scores[row])) for row in order]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -15,6 +17,8 @@ from umekomi.errors import InvalidInput
 from umekomi.synthesize.splits import SplitDocument
 
 CORPUS = "corpus.jsonl"
+
+_ID = re.compile(r"[\w-]{1,200}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,31 +65,53 @@ def open_corpus(
 def read_corpus(path: Path) -> Corpus:
     """The corpus in ``path``. Raises `InvalidInput` naming the line for what is no chunk."""
     try:
-        return Corpus(tuple(_iter_chunks(path)), path.resolve())
+        chunks = tuple(_iter_chunks(path))
     except OSError as error:
         raise InvalidInput(f"{path}: {error.strerror or error}") from None
+    seen: dict[str, int] = {}
+    for number, chunk in enumerate(chunks, start=1):
+        if seen.setdefault(chunk.id, number) != number:
+            raise InvalidInput(
+                f"{path}, line {number}: the id '{chunk.id}' stands in line {seen[chunk.id]} already"
+            )
+    return Corpus(chunks, path.resolve())
 
 
 def _iter_chunks(path: Path) -> Iterator[Chunk]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                row = orjson.loads(line)
-                yield Chunk(
-                    id=row["id"],
-                    document_id=row["document_id"],
-                    source=row["source"],
-                    text=row["text"],
-                    kind=row["kind"],
-                    start=row["start"],
-                    end=row["end"],
-                    place=Place(row["page"], row["raw_start"]),
-                    stop=Place(row["end_page"], row["raw_end"]),
-                    tokens=row["tokens"],
-                    language=row["language"],
-                    headings=tuple(row["headings"]),
-                )
+                yield _chunk_of(orjson.loads(line))
             except (orjson.JSONDecodeError, KeyError, TypeError) as error:
                 raise InvalidInput(
                     f"{path}, line {number}: no chunk as umekomi documents read writes it ({error})"
                 ) from None
+
+
+def _chunk_of(row: Any) -> Chunk:
+    """Raises `KeyError` and `TypeError` for what is no chunk."""
+    chunk = Chunk(
+        id=row["id"],
+        document_id=row["document_id"],
+        source=row["source"],
+        text=row["text"],
+        kind=row["kind"],
+        start=row["start"],
+        end=row["end"],
+        place=Place(row["page"], row["raw_start"]),
+        stop=Place(row["end_page"], row["raw_end"]),
+        tokens=row["tokens"],
+        language=row["language"],
+        headings=tuple(row["headings"]),
+    )
+    for name in ("id", "document_id", "source", "text", "language"):
+        if not isinstance(row[name], str):
+            raise TypeError(f"its {name} is no text")
+    for name in ("start", "end", "tokens"):
+        if type(row[name]) is not int or row[name] < 0:
+            raise TypeError(f"its {name} is no whole number")
+    if chunk.place.page is not None and type(chunk.place.page) is not int:
+        raise TypeError("its page is no whole number")
+    if not _ID.fullmatch(chunk.id):  # it stands in tables whose columns are parted by tabs
+        raise TypeError("its id holds something else than letters, digits, - and _")
+    return chunk

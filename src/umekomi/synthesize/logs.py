@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from umekomi.embedding.vectors import normalize
 from umekomi.evaluate.metrics.neighbours import nearest
 from umekomi.evaluate.metrics.retrieval import rank_corpus
 from umekomi.search.lexical import LexicalIndex
+from umekomi.synthesize.filters.round_trip import embed_corpus
 from umekomi.synthesize.pairs import Pair, build_id
 
 LOOKED_AT = 3
@@ -41,17 +42,23 @@ class Distance:
     synthetic_characters: float
 
 
-def match_queries(queries: Sequence[str], chunks: Sequence[Chunk], *, embedder: Embedder | None) -> LogMatch:
+def match_queries(
+    queries: Sequence[str],
+    chunks: Sequence[Chunk],
+    *,
+    embedder: Embedder | None,
+    advance: Callable[[int], None] = lambda done: None,
+) -> LogMatch:
     """A pair for each query whose best chunk by words is also near the top by vectors, and the other way about.
 
     Without ``embedder``, or where the two disagree, a query stays unmatched: a wrong positive does more harm than a
-    missing one. Repeated queries count once.
+    missing one. Repeated queries count once. ``advance``: called with how many more chunks are ready.
     """
     asked = list(dict.fromkeys(" ".join(query.split()) for query in queries if query.strip()))
     if embedder is None or not asked:
         return LogMatch((), tuple(asked))
     lexical = LexicalIndex([chunk.text for chunk in chunks])
-    documents = normalize(embedder.embed([chunk.text for chunk in chunks], role="document").vectors)
+    documents = embed_corpus([chunk.text for chunk in chunks], embedder=embedder, advance=advance)
     vectors = normalize(embedder.embed(asked, role="query").vectors)
     dense = rank_corpus(vectors, documents, depth=min(LOOKED_AT, len(chunks))).tolist()
     pairs, unmatched = [], []
@@ -65,7 +72,11 @@ def match_queries(queries: Sequence[str], chunks: Sequence[Chunk], *, embedder: 
 
 
 def measure_distance(real: Sequence[str], synthetic: Sequence[str], *, embedder: Embedder) -> Distance | None:
-    """How far the two kinds lie apart; None with fewer than ten of one of them."""
+    """How far the two kinds lie apart; None with fewer than ten of one of them.
+
+    Repeated queries count once: else each would have its own copy for its nearest.
+    """
+    real, synthetic = list(dict.fromkeys(real)), list(dict.fromkeys(synthetic))
     count = min(len(real), len(synthetic), 2000)
     if count < 10:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from umekomi.synthesize.corpus import Corpus
+from umekomi.synthesize.filters.repeating import without_repeats
 from umekomi.synthesize.logs import Distance, LogMatch
 from umekomi.synthesize.output.files import (
+    begin_writing,
     write_pairs_json,
     write_rejections,
     write_retrieval,
@@ -21,9 +23,9 @@ from umekomi.synthesize.output.files import (
 )
 from umekomi.synthesize.output.report import REPORT, write_report
 from umekomi.synthesize.output.spreadsheet import write_spreadsheet
-from umekomi.synthesize.pairs import Split
+from umekomi.synthesize.pairs import Pair, Rejection, Split
 from umekomi.synthesize.planning import Plan
-from umekomi.synthesize.review import load_review
+from umekomi.synthesize.review import FILTER, load_review
 from umekomi.synthesize.run import Synthesis
 from umekomi.synthesize.settings import SynthesisSettings
 
@@ -51,21 +53,42 @@ def publish(
     llm_name: str,
     logs: Logs | None,
 ) -> dict[Split, int]:
-    """Write everything into ``folder``; returns the pairs of each split. Raises `StoreError`."""
-    mixed = [*synthesis.pairs, *(logs.match.pairs if logs else ())]
-    pairs, dropped = load_review(folder).apply(mixed)
-    rejections = [*synthesis.rejections, *dropped]
+    """Write everything into ``folder``; returns the pairs of each split. Raises `StoreError`.
+
+    What each filter took out, with repeats of real queries and the decisions of people, stands in synthesis.json.
+    """
+    pairs, repeated = _mix(synthesis.pairs, logs.match.pairs if logs else (), plan.splits)
+    reviewed, dropped = load_review(folder).apply(pairs)
+    pairs, lost = _without_lost(reviewed, corpus)
+    rejections = [*synthesis.rejections, *repeated, *dropped, *lost]
+    begin_writing(folder)
     write_retrieval(folder, pairs, corpus.chunks, plan.splits)
     write_pairs_json(folder, pairs)
     write_spreadsheet(folder / SPREADSHEET, pairs)
     write_rejections(folder, rejections)
     counts = write_splits(folder, pairs, plan.splits)
     summary = _summarise(plan, synthesis, settings, llm_name=llm_name, logs=logs)
-    summary |= {"corpus": str(corpus.path), "splits": dict(plan.splits)}
+    own = corpus.path.parent == folder.resolve()
+    # By name where it is the folder's own, so that the folder may be moved.
+    summary |= {"corpus": corpus.path.name if own else str(corpus.path), "splits": dict(plan.splits)}
     summary |= {"pairs": counts, "rejected": dict(Counter(each.filter for each in rejections))}
     write_report(folder, corpus, pairs, rejections, splits=plan.splits, summary=summary)
     write_summary(folder, summary)
     return counts
+
+
+def _mix(
+    synthetic: Sequence[Pair], real: Sequence[Pair], splits: Mapping[str, Split]
+) -> tuple[list[Pair], list[Rejection]]:
+    """Both kinds together: no query twice, whoever asked it, and a real one before the LLM's in the same split."""
+    return without_repeats([*real, *synthetic], splits) if real else (list(synthetic), [])
+
+
+def _without_lost(pairs: Sequence[Pair], corpus: Corpus) -> tuple[list[Pair], list[Rejection]]:
+    """``pairs`` without those that people wrote for a text that is gone or changed."""
+    there = {chunk.id for chunk in corpus.chunks}
+    lost = [Rejection(pair, FILTER, "its chunk is no longer there") for pair in pairs if pair.chunk_id not in there]
+    return [pair for pair in pairs if pair.chunk_id in there], lost
 
 
 def without_test(match: LogMatch, splits: Mapping[str, Split]) -> tuple[LogMatch, int]:

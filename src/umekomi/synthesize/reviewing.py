@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from umekomi.documents.corpus.journal import single_run
 from umekomi.errors import InvalidInput
 from umekomi.synthesize.corpus import read_corpus
 from umekomi.synthesize.output.files import (
+    LOCK,
     SUMMARY,
     read_pairs,
+    read_rejections,
     write_pairs_json,
+    write_rejections,
     write_retrieval,
     write_splits,
     write_summary,
 )
+from umekomi.synthesize.output.report import write_report
 from umekomi.synthesize.output.spreadsheet import Changes, read_changes
 from umekomi.synthesize.pairs import Pair, Split
 from umekomi.synthesize.review import load_review, save_review
@@ -27,19 +34,28 @@ def import_review(folder: Path, sheet: Path) -> tuple[Changes, dict[Split, int]]
     Raises `InvalidInput` for a sheet that does not fit, with its row, and where ``folder`` holds no synthesis; then
     nothing is changed. `StoreError` where ``folder`` cannot be written.
     """
+    with single_run(folder / LOCK):
+        return _import_review(folder, sheet)
+
+
+def _import_review(folder: Path, sheet: Path) -> tuple[Changes, dict[Split, int]]:
     summary = _read_summary(folder)
-    corpus = read_corpus(Path(summary["corpus"]))
+    corpus = read_corpus(folder / summary["corpus"])
     pairs = [pair for split in read_pairs(folder).values() for pair in split]
     changes = read_changes(sheet, pairs, {chunk.id: chunk for chunk in corpus.chunks})
     review = load_review(folder).with_changes(changes)
-    reviewed, _ = review.apply(pairs)
-    _check_repeats(reviewed, sheet)
-    save_review(folder, review)  # first: should a later write fail, the next run applies it
+    reviewed, dropped = review.apply(pairs)
+    rejections = [*read_rejections(folder), *dropped]
     splits: dict[str, Split] = summary["splits"]
+    _check_repeats(reviewed, splits, sheet)
+    save_review(folder, review)  # first: should a later write fail, the next run applies it
     write_retrieval(folder, reviewed, corpus.chunks, splits)
     write_pairs_json(folder, reviewed)
     counts = write_splits(folder, reviewed, splits)
-    write_summary(folder, {**summary, "pairs": counts})
+    write_rejections(folder, rejections)
+    summary |= {"pairs": counts, "rejected": dict(Counter(each.filter for each in rejections))}
+    write_report(folder, corpus, reviewed, rejections, splits=splits, summary=summary)
+    write_summary(folder, summary)
     return changes, counts
 
 
@@ -54,9 +70,17 @@ def _read_summary(folder: Path) -> dict[str, Any]:
         raise InvalidInput(f"{path}: not written by umekomi synthesize: {error}") from None
 
 
-def _check_repeats(pairs: list[Pair], sheet: Path) -> None:
+def _check_repeats(pairs: list[Pair], splits: Mapping[str, Split], sheet: Path) -> None:
+    """No question twice for a chunk, nor in two splits: what is tested would be known from training."""
     seen: set[tuple[str, str]] = set()
+    first: dict[str, Split] = {}
     for pair in pairs:
         if (pair.query, pair.chunk_id) in seen:
             raise InvalidInput(f"{sheet}: the question '{pair.query}' stands twice for the chunk {pair.chunk_id}")
         seen.add((pair.query, pair.chunk_id))
+        split = splits[pair.document_id]
+        other = first.setdefault(" ".join(pair.query.casefold().split()), split)
+        if other != split:
+            raise InvalidInput(
+                f"{sheet}: the question '{pair.query}' stands in {other} and in {split}; change or delete one"
+            )

@@ -160,7 +160,8 @@ class _Run:
         texts = self._corpus.texts
         with ExitStack() as stack:
             embedder = stack.enter_context(open_embedder(target, notify=self._watch.notify)) if target else None
-            advance = stack.enter_context(self._watch.stage("round trip", total=len(pairs)))
+            total = len(pairs) + (len(texts) if target else 0)
+            advance = stack.enter_context(self._watch.stage("round trip", total=total))
             kept, strays = without_strays(
                 pairs, texts, splits=self._plan.splits, embedder=embedder, advance=advance
             )

@@ -157,6 +157,28 @@ def test_a_second_run_asks_nothing_and_a_changed_document_only_for_itself(
     assert calls > 100
 
 
+def test_a_text_that_is_gone_takes_only_its_own_pairs_along(
+    documents: Path, finished: tuple[Path, str, int], tmp_path: Path
+) -> None:
+    output, copy = tmp_path / "output", tmp_path / "documents"
+    shutil.copytree(finished[0], output)
+    shutil.copytree(documents, copy)
+    gone = _pairs(output)["train"][0]
+    book = openpyxl.load_workbook(output / "pairs.xlsx")
+    book.worksheets[0].append([None, None, "an added question", None, None, None, gone["chunk_id"]])
+    book.save(tmp_path / "sheet.xlsx")
+    assert _umekomi("review", "import", str(output), str(tmp_path / "sheet.xlsx")).returncode == 0
+    (copy / Path(gone["source"]).name).unlink()
+    with chat_server(say) as server:
+        done = _run(copy, output, server, "--answers")
+    assert done.returncode == 0, done.stderr
+    assert "left out by review: 1" in done.stderr
+    assert gone["source"] not in (output / "train.jsonl").read_text(encoding="utf-8")
+    assert "its chunk is no longer there" in (output / "rejected.jsonl").read_text(encoding="utf-8")
+    inside = _umekomi(str(copy), "-o", str(copy / "pairs"), "--llm", "http://127.0.0.1:9/v1#m")
+    assert "a later run would read its own files" in inside.stderr
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(
     documents: Path, finished: tuple[Path, str, int], tmp_path: Path, how: signal.Signals
@@ -203,6 +225,12 @@ def test_people_edit_delete_and_add_in_a_spreadsheet(documents: Path, tmp_path: 
         done = _umekomi("review", "import", str(output), str(sheet))
         assert done.returncode == 0, done.stderr
         assert "1 edited, 1 deleted, 1 added" in done.stderr
+        assert deleted in (output / "rejected.jsonl").read_text(encoding="utf-8")
+        assert "written by: human" in (output / "report.html").read_text(encoding="utf-8")
+        once = (output / "train.jsonl").read_bytes()
+        output = output.rename(tmp_path / "moved")
+        assert _umekomi("review", "import", str(output), str(sheet)).returncode == 0
+        assert (output / "train.jsonl").read_bytes() == once
         for _ in range(2):  # at once, and again after a later run
             pairs = {pair["id"]: pair for split in _pairs(output).values() for pair in split}
             assert deleted not in pairs
@@ -215,12 +243,18 @@ def test_people_edit_delete_and_add_in_a_spreadsheet(documents: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda rows: rows.delete_cols(3), r"row 1: the column 'question' is lost"),
-        (lambda rows: setattr(rows["A4"], "value", "zzz"), r"row 4: the id 'zzz' is not one"),
-        (lambda rows: setattr(rows["A4"], "value", rows["A3"].value), r"row 4: the id .* stands in row 3"),
-        (lambda rows: setattr(rows["C4"], "value", None), r"row 4: the question is empty"),
+        (lambda rows, _: rows.delete_cols(3), r"row 1: the column 'question' is lost"),
+        (lambda rows, _: setattr(rows["A4"], "value", "zzz"), r"row 4: the id 'zzz' is not one"),
+        (lambda rows, _: setattr(rows["A4"], "value", rows["A3"].value), r"row 4: the id .* stands in row 3"),
+        (lambda rows, _: setattr(rows["C4"], "value", None), r"row 4: the question is empty"),
         (
-            lambda rows: rows.append([None, None, "q", None, None, None, "no chunk"]),
+            lambda rows, splits: rows.append(
+                [None, None, splits["test"][0]["query"], None, None, None, splits["train"][0]["chunk_id"]]
+            ),
+            r"the question .* stands in t\w+ and in t\w+; change or delete one",
+        ),
+        (
+            lambda rows, _: rows.append([None, None, "q", None, None, None, "no chunk"]),
             r"a new row needs the chunk_id",
         ),
     ],
@@ -230,8 +264,9 @@ def test_a_sheet_that_does_not_fit_changes_nothing(
 ) -> None:
     output, _, _ = finished
     before = (output / "train.jsonl").read_bytes()
+    splits = _pairs(output)
     book = openpyxl.load_workbook(output / "pairs.xlsx")
-    change(book.worksheets[0])
+    change(book.worksheets[0], splits)
     book.save(tmp_path / "sheet.xlsx")
     done = _umekomi("review", "import", str(output), str(tmp_path / "sheet.xlsx"))
     assert done.returncode == 2
@@ -270,6 +305,9 @@ def test_real_queries_are_matched_mixed_in_and_compared(documents: Path, tmp_pat
         (["--min-chars", "100000"], 2, "no chunk is left to ask about"),
         (["--llm", "http://127.0.0.1:9/v1"], 2, "after '#'"),
         (["--model", "no-such-model"], 2, "no-such-model"),
+        (["--prompts", "no-such-folder"], 2, "holds no prompt"),
+        (["--queries", "no-such-file"], 2, "no-such-file"),
+        ([], 3, "see that its server runs at this address"),
     ],
 )
 def test_wrong_options_are_one_line(

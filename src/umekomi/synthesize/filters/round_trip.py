@@ -11,6 +11,7 @@ from umekomi.embedding.vectors import normalize
 from umekomi.evaluate.metrics.retrieval import rank_corpus
 from umekomi.search.lexical import LexicalIndex
 from umekomi.synthesize.pairs import Pair, Rejection, Split
+from umekomi.types import Vectors
 
 FILTER = "round trip"
 TOP = 10
@@ -47,6 +48,18 @@ def without_strays(
     return [pair for pair in pairs if pair.id not in rejected], list(rejected.values())
 
 
+def embed_corpus(texts: Sequence[str], *, embedder: Embedder, advance: Callable[[int], None]) -> Vectors:
+    """Vectors of ``texts`` as documents, in order, of unit length.
+
+    advance  called with how many more are done
+    """
+    parts = []
+    for part in embedder.iter_embed(texts, role="document"):
+        parts.append(part.vectors)
+        advance(len(part))
+    return normalize(np.concatenate(parts))
+
+
 def _found_by_vectors(
     pairs: Sequence[Pair],
     texts: Sequence[str],
@@ -58,12 +71,9 @@ def _found_by_vectors(
     """Identifiers of the pairs whose chunk is among the `TOP` nearest to their query."""
     if not pairs:
         return set()
-    parts = []
-    for part in embedder.iter_embed(texts, role="document"):
-        parts.append(part.vectors)
-        advance(len(part))
+    documents = embed_corpus(texts, embedder=embedder, advance=advance)
     queries = embedder.embed([pair.query for pair in pairs], role="query").vectors
-    ranked = rank_corpus(normalize(queries), normalize(np.concatenate(parts)), depth=TOP)
+    ranked = rank_corpus(normalize(queries), documents, depth=TOP)
     return {pair.id for pair, rows in zip(pairs, ranked.tolist(), strict=True) if row_of[pair.chunk_id] in rows}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from umekomi.documents import Chunk
-from umekomi.errors import InvalidInput
+from umekomi.errors import InvalidInput, StoreError
 from umekomi.synthesize.pairs import SPLITS, Pair, Rejection, Split
 from umekomi.writing import replacing
 
@@ -22,6 +22,14 @@ LOCK = "run"
 """``run.lock`` is held by whoever writes into the folder."""
 
 _LINE = orjson.OPT_APPEND_NEWLINE
+
+
+def begin_writing(folder: Path) -> None:
+    """Take synthesis.json away: until it stands there again, the other files may be of two runs. `StoreError`."""
+    try:
+        (folder / SUMMARY).unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder / SUMMARY}: cannot be replaced: {error.strerror or error}") from None
 
 
 def write_splits(folder: Path, pairs: Iterable[Pair], splits: Mapping[str, Split]) -> dict[Split, int]:
@@ -98,6 +106,16 @@ def read_pairs(folder: Path) -> dict[Split, list[Pair]]:
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise InvalidInput(f"{path}: no pairs of umekomi synthesize: {error}") from None
     return found
+
+
+def read_rejections(folder: Path) -> list[Rejection]:
+    """What filters took out, as `write_rejections` wrote it. Raises `InvalidInput`."""
+    path = folder / REJECTED
+    try:
+        rows = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+        return [Rejection(_pair_of(row), row["filter"], row["evidence"]) for row in rows]
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise InvalidInput(f"{path}: cannot be read: {error}; run umekomi synthesize again") from None
 
 
 def pair_row(pair: Pair) -> dict[str, Any]:

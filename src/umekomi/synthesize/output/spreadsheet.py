@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile
 
 from umekomi.documents import Chunk
@@ -18,8 +19,9 @@ from umekomi.writing import replacing
 COLUMNS = ("id", "doc", "question", "answer", "source", "page", "chunk_id")
 """The notebook's four columns, and where the text stands."""
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet may take for a formula: such a cell is written with an apostrophe before it."""
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+"""What a spreadsheet may take for a formula: such a cell is written with an apostrophe before it. The wide ones
+count where Excel speaks Japanese (OWASP, "CSV Injection")."""
 
 MAX_CELL = 32_767
 """Characters that a cell holds; Excel's limit. The chunk is for reading only, and may be cut in the sheet."""
@@ -88,7 +90,8 @@ def read_changes(path: Path, pairs: Sequence[Pair], chunks: Mapping[str, Chunk])
             kept += 1
         else:
             edited.append(replace(before, query=row["question"], answer=row["answer"] or None, origin="human"))
-    return Changes(kept, tuple(edited), tuple(added), tuple(name for name in known if name not in seen))
+    there = {*seen, *(pair.id for pair in added)}  # a sheet taken over once more still has them without an id
+    return Changes(kept, tuple(edited), tuple(added), tuple(name for name in known if name not in there))
 
 
 def _new_pair(row: Mapping[str, str], chunks: Mapping[str, Chunk], where: str) -> Pair:
@@ -117,8 +120,8 @@ def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
     """Number (from 1, the header) and cells by column of every row."""
     openpyxl = require("openpyxl", extra="documents")
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (OSError, BadZipFile, KeyError, ValueError) as error:
+        book = openpyxl.load_workbook(BytesIO(path.read_bytes()), read_only=True, data_only=True)
+    except (OSError, BadZipFile, KeyError, ValueError, ParseError) as error:
         raise InvalidInput(f"{path}: no .xlsx file that can be read: {error}") from None
     try:
         rows = book.worksheets[0].iter_rows(values_only=True)
@@ -131,6 +134,8 @@ def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
                 number,
                 {column: _text(row[place] if place < len(row) else None) for column, place in places.items()},
             )
+    except ParseError as error:
+        raise InvalidInput(f"{path}: damaged: {error}; save it once more as .xlsx") from None
     finally:
         book.close()
 
@@ -139,7 +144,7 @@ def _cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     plain = "".join(
-        char for char in value if char >= " " or char in "\n\t"
+        char for char in value if (char >= " " or char in "\n\t") and char not in "\ufffe\uffff"
     )  # XML knows no other control characters
     guarded = f"'{plain}" if plain.startswith((*FORMULA_STARTS, "'")) else plain
     return guarded if len(guarded) <= MAX_CELL else guarded[: MAX_CELL - 1] + _CUT
