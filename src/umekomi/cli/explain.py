@@ -60,7 +60,8 @@ def explain(
     Started again, an interrupted run goes on where it stopped. A server's key is read from UMEKOMI_API_KEY.
     """
     from umekomi.evaluate.candidates.opening import parse_candidate
-    from umekomi.explain.output.files import COEFFICIENTS, RESULTS, check_output, publish
+    from umekomi.evaluate.output.publishing import check_output
+    from umekomi.explain.output.files import COEFFICIENTS, RESULTS, publish
     from umekomi.explain.output.report import REPORT
     from umekomi.explain.reading import read_study
     from umekomi.explain.run import compare_models, explain_model
@@ -76,7 +77,7 @@ def explain(
         cache=cache,
     )
     question = Question(target, tuple(text), tuple(categorical or ()), group)
-    check_output(output)
+    check_output(output, mark=RESULTS)
     study = read_study(table, question, encoding=encoding)
     _say_how_read(study)
     watch = TerminalWatch()

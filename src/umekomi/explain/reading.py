@@ -69,7 +69,7 @@ def read_study(source: str, question: Question, *, encoding: str | None = None) 
     left_out = "".join(f"; {count} rows left out: {reason}" for reason, count in skipped.items())
     if len(rows) < MIN_ROWS:
         raise InvalidInput(f"{table.name}: {len(rows)} usable rows; explain needs at least {MIN_ROWS}{left_out}")
-    rows.sort(key=lambda row: (row.group, row.texts, row.categories, row.target))
+    rows.sort(key=lambda row: (row.known_group, row.texts, row.categories, row.target))
     target = np.array([row.target for row in rows], np.float64)
     if target.min() == target.max():
         raise InvalidInput(
@@ -107,6 +107,12 @@ class _Row:
     texts: tuple[str, ...]
     categories: tuple[str, ...]
     group: str
+    alone: bool
+
+    @property
+    def known_group(self) -> str:
+        """Empty for a row that is alone: its place in the file must decide nothing."""
+        return "" if self.alone else self.group
 
 
 def _check_columns(table: Table, question: Question) -> None:
@@ -134,11 +140,8 @@ def _read_row(table: Table, index: int, question: Question, skipped: Counter[str
             return None
     found = tuple(text for text in texts if text is not None)
     categories = tuple(label_of(row.get(name), where) or NO_CATEGORY for name in question.categories)
-    if question.group is None:
-        group = "\0".join(found)
-    else:
-        group = label_of(row.get(question.group), where) or f"{where} alone"
-    return _Row(target, found, categories, group)
+    group = "\0".join(found) if question.group is None else label_of(row.get(question.group), where)
+    return _Row(target, found, categories, group or f"{where} alone", alone=group is None)
 
 
 def _target_of(value: Any, where: str, column: str) -> float | None:
@@ -189,6 +192,9 @@ def _notes(question: Question, rows: Sequence[_Row], groups: Integers) -> list[s
     notes = []
     if question.group is None:
         notes.append("no --group: rows with the same texts are taken as one group")
+    alone = sum(row.alone for row in rows)
+    if alone:
+        notes.append(f"{alone} rows without '{question.group}' are each a group of their own")
     sizes = np.bincount(groups)
     if sizes.max() > LARGE_GROUP * len(rows):
         notes.append(

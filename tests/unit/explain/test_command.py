@@ -82,10 +82,12 @@ def test_a_table_of_noise(tmp_path: Path) -> None:
 
 def test_the_order_of_rows_decides_nothing(tmp_path: Path) -> None:
     rows = rated_movies(40, effect=0.5)
+    rows[5:9] = [("", *row[1:]) for row in rows[5:9]]
     found = []
     for name, ordered in (("one", rows), ("other", rows[::-1])):
         table = write_table(tmp_path / f"{name}.csv", ordered)
-        assert run(table, *FLAGS, "-m", "hashing:16", output=tmp_path / name).exit_code == 0
+        said = run(table, *FLAGS, "--group", "movie_id", "-m", "hashing:16", output=tmp_path / name)
+        assert said.exit_code == 0 and "4 rows without 'movie_id' are each a group of their own" in said.stderr
         content = results(tmp_path / name)
         found.append({key: content[key] for key in ("verdict", "grouped_r2", "null", "blocks")})
     assert found[0] == found[1]

@@ -16,16 +16,19 @@ from umekomi.evaluate.tasks import LabelTask
 REPORT = "report.html"
 
 
-def check_output(folder: Path) -> None:
-    """Make ``folder``, before any work. Raises `ConfigError` where that cannot be or it holds something else."""
+def check_output(folder: Path, *, mark: str = RESULTS) -> None:
+    """Make ``folder``, before any work. Raises `ConfigError` where that cannot be or it holds something else.
+
+    mark  a file in it that an earlier run left, so that it may be written over
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"--output {folder}: cannot be made: {error.strerror or error}") from None
     foreign = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
-    if foreign and not (folder / RESULTS).exists():
+    if foreign and not (folder / mark).exists():
         raise ConfigError(
-            f"--output {folder}: the folder holds '{foreign[0]}' and no {RESULTS}; name a new or an empty folder"
+            f"--output {folder}: the folder holds '{foreign[0]}' and no {mark}; name a new or an empty folder"
         )
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import orjson
 
-from umekomi.errors import ConfigError
 from umekomi.evaluate.run import describe_machine
 from umekomi.explain.output.report import REPORT, write_report
 from umekomi.explain.results import SCHEMA, Explanation
@@ -29,19 +28,6 @@ HEAD = (
     *("model", "rank", "block", "column", "coefficient", "ci95_low", "ci95_high", "p", "q"),
     *("lasso_stability", "lasso_stable"),
 )
-
-
-def check_output(folder: Path) -> None:
-    """Make ``folder``, before any work. Raises `ConfigError` where that cannot be or it holds something else."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--output {folder}: cannot be made: {error.strerror or error}") from None
-    foreign = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
-    if foreign and not (folder / RESULTS).exists():
-        raise ConfigError(
-            f"--output {folder}: the folder holds '{foreign[0]}' and no {RESULTS}; name a new or an empty folder"
-        )
 
 
 def publish(folder: Path, explained: Explained) -> None:

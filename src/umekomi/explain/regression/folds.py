@@ -46,12 +46,18 @@ def permute_target(target: Numbers, groups: Integers, *, permutations: int, seed
     they would be.
     """
     rng = np.random.default_rng([seed, 2])
-    rows = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
-    strata = list(_strata(np.array([len(each) for each in rows])))
+    sizes = np.bincount(groups)
+    rows = np.split(np.argsort(groups, kind="stable"), np.cumsum(sizes)[:-1])
+    strata = list(_strata(sizes))
     permuted = np.empty((len(target), permutations))
     for number in range(permutations):
         for stratum in strata:
-            for taker, giver in zip(stratum, rng.permutation(stratum), strict=True):
+            givers = rng.permutation(stratum)
+            if sizes[stratum[0]] == sizes[stratum[-1]]:  # all at once, since tables often have a group a row
+                given = target[np.stack([rows[giver] for giver in givers])]
+                permuted[np.stack([rows[taker] for taker in stratum]), number] = rng.permuted(given, axis=1)
+                continue
+            for taker, giver in zip(stratum, givers, strict=True):
                 permuted[rows[taker], number] = _resized(target[rows[giver]], len(rows[taker]), rng)
     return permuted
 
