@@ -146,6 +146,7 @@ def run(
     prompt_price: Annotated[float, typer.Option(min=0, help="Price of a million prompt tokens, to show.")] = 0.0,
     completion_price: Annotated[float, typer.Option(min=0, help="Price of a million written tokens.")] = 0.0,
     explain: Annotated[bool, typer.Option("--explain", help="Print every pair that went, and why.")] = False,
+    threads: options.Threads = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, and stop.")] = False,
 ) -> None:
     """Turn documents into training pairs: train, dev and test, with everything that was left out and why.
@@ -188,6 +189,7 @@ def run(
             llm=llm,
             slots=slots,
             timeout_s=timeout,
+            threads=threads,
             real=real,
             explain=explain,
             watch=watch,
@@ -203,6 +205,7 @@ def _synthesize(
     llm: str,
     slots: int | None,
     timeout_s: float,
+    threads: int | None,
     real: list[str],
     explain: bool,
     watch: TerminalWatch,
@@ -212,7 +215,7 @@ def _synthesize(
     from umekomi.synthesize.publishing import REPORT, publish
     from umekomi.synthesize.run import synthesize
 
-    opened: Llm = open_llm(llm, slots=slots, timeout_s=timeout_s, notify=options.notify)
+    opened: Llm = open_llm(llm, slots=slots, timeout_s=timeout_s, threads=threads, notify=options.notify)
     try:
         synthesis = synthesize(corpus, plan, opened, settings, folder=output, watch=watch)
     finally:

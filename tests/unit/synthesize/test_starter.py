@@ -48,7 +48,18 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_folder_becomes_splits_with_the_starter_and_survives_a_kill(documents: Path, tmp_path: Path) -> None:
-    options = ("--per-document", "2", "--styles", "question", "--max-tokens", "60", "--slots", "2")
+    options = (
+        "--per-document",
+        "2",
+        "--styles",
+        "question",
+        "--max-tokens",
+        "60",
+        "--slots",
+        "2",
+        "--threads",
+        "1",
+    )
     llm = ("--llm", "smollm2-135m-instruct", "--model", "multilingual-e5-small")
     command = [sys.executable, "-m", "umekomi", "synthesize", str(documents), "-o", str(tmp_path), *llm, *options]
     first = subprocess.Popen(command, stderr=subprocess.DEVNULL)

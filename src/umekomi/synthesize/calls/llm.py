@@ -81,10 +81,18 @@ class Llm(Protocol):
     def close(self) -> None: ...
 
 
-def open_llm(spec: str, *, slots: int | None, notify: Callable[[str], None], timeout_s: float = TIMEOUT_S) -> Llm:
+def open_llm(
+    spec: str,
+    *,
+    slots: int | None,
+    notify: Callable[[str], None],
+    timeout_s: float = TIMEOUT_S,
+    threads: int | None = None,
+) -> Llm:
     """The LLM of ``http://host:8080/v1#name``, of a GGUF file, or of a starter's name. Close it.
 
     timeout_s  longest wait for an answer of a server
+    threads    of a model in this process; all cores by default
 
     The key for an address is read from ``UMEKOMI_API_KEY``. Raises `ConfigError` for an address without a name.
     """
@@ -99,15 +107,17 @@ def open_llm(spec: str, *, slots: int | None, notify: Callable[[str], None], tim
             address, name, slots=slots or stated_slots(address) or DEFAULT_SLOTS, timeout_s=timeout_s
         )
     options = {"parallel": slots} if slots else {}
-    return LocalLlm(spec, options=options, notify=notify)
+    return LocalLlm(spec, options=options, threads=threads, notify=notify)
 
 
 class LocalLlm:
     """A GGUF file in this process."""
 
-    def __init__(self, name: str, *, options: Mapping[str, Any], notify: Callable[[str], None]) -> None:
+    def __init__(
+        self, name: str, *, options: Mapping[str, Any], threads: int | None, notify: Callable[[str], None]
+    ) -> None:
         bundle = open_model(name, notify=notify)
-        self._generator = open_generator(bundle, options=options or None)
+        self._generator = open_generator(bundle, threads=threads, options=options or None)
         self.name = f"{bundle.card.name}@{bundle.card.weights_digest[:16]}"
         self.slots = self._generator.parallel
 
