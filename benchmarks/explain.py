@@ -21,8 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from report import describe_machine
-from umekomi.explain.explaining import explain, regress
+from umekomi.explain.explaining import explain
 from umekomi.explain.reading import Study
+from umekomi.explain.regressing import regress
 from umekomi.explain.settings import ExplainSettings, Question
 from umekomi.types import Vectors
 

@@ -95,7 +95,7 @@ def read_study(source: str, question: Question, *, encoding: str | None = None) 
             "explain",
             *texts.values(),
             *categories.values(),
-            (row.group for row in rows),
+            (row.known_group for row in rows),
             map(repr, target.tolist()),
         ),
     )

@@ -12,8 +12,9 @@ from umekomi.evaluate.candidates.vectors import check_cache, embed_texts
 from umekomi.evaluate.results import ModelRecord
 from umekomi.evaluate.settings import Watch
 from umekomi.explain.comparing.comparison import compare
-from umekomi.explain.explaining import Regression, explain, regress
+from umekomi.explain.explaining import explain
 from umekomi.explain.reading import Study
+from umekomi.explain.regressing import Regression, regress
 from umekomi.explain.regression.folds import assign_folds
 from umekomi.explain.regression.ridge import count_fits
 from umekomi.explain.results import Comparison, Explanation

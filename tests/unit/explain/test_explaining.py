@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from kit.evaluating import RecordingWatch
 from kit.studies import study_of
-from umekomi.explain.explaining import Regression, explain, regress
+from umekomi.explain.explaining import explain
+from umekomi.explain.regressing import Regression, regress
 from umekomi.explain.settings import ExplainSettings
 
 QUICK = ExplainSettings(permutations=60, resamples=400)

@@ -15,8 +15,8 @@ from umekomi.explain.comparing.alignment import (
     distances_of_placebo,
     widen,
 )
-from umekomi.explain.explaining import Regression
 from umekomi.explain.features import Block
+from umekomi.explain.regressing import Regression
 from umekomi.explain.regression.coefficients import fit_final, iter_moves
 from umekomi.explain.regression.folds import Numbers
 from umekomi.explain.regression.intervals import interval_around, ratio_draws
