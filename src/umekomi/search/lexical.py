@@ -47,13 +47,13 @@ class LexicalIndex:
             raise InvalidInput("a lexical index needs at least one text")
         bm25s = require("bm25s", extra="search")
         self._count = len(texts)
-        # One object for each term: a million copies of the same two characters would fill the memory.
-        self._known: dict[str, str] = {}
-        found = [[self._known.setdefault(term, term) for term in terms(text)] for text in texts]
+        # Numbers for terms: millions of copies of the same two characters would fill the memory.
+        self._known: dict[str, int] = {}
+        found = [[self._known.setdefault(term, len(self._known)) for term in terms(text)] for text in texts]
         self._index: Any = None
         if self._known:
             self._index = bm25s.BM25(method="lucene", k1=K1, b=B)
-            self._index.index(found, show_progress=False)
+            self._index.index((found, self._known), show_progress=False)
 
     def __len__(self) -> int:
         return self._count

@@ -57,7 +57,7 @@ def publish(
 
     What each filter took out, with repeats of real queries and the decisions of people, stands in synthesis.json.
     """
-    pairs, repeated = _mix(synthesis.pairs, logs.match.pairs if logs else (), plan.splits)
+    pairs, repeated = mix(synthesis.pairs, logs.match.pairs if logs else (), plan.splits)
     reviewed, dropped = load_review(folder).apply(pairs)
     pairs, lost = _without_lost(reviewed, corpus)
     rejections = [*synthesis.rejections, *repeated, *dropped, *lost]
@@ -77,7 +77,7 @@ def publish(
     return counts
 
 
-def _mix(
+def mix(
     synthetic: Sequence[Pair], real: Sequence[Pair], splits: Mapping[str, Split]
 ) -> tuple[list[Pair], list[Rejection]]:
     """Both kinds together: no query twice, whoever asked it, and a real one before the LLM's in the same split."""

@@ -30,10 +30,27 @@ class SplitDocument:
 
 
 def cluster_documents(documents: Sequence[SplitDocument]) -> dict[str, str]:
-    """Document to the one that stands for its near-duplicates: itself where it has none before it."""
+    """Document to the one that stands for its near-duplicates: itself where it has none before it.
+
+    Each document is known to repeat the earliest only, so they are compared from both ends: one that is like two
+    that are unlike each other binds all three together.
+    """
     ordered = sorted(documents, key=lambda document: document.id)
-    first = find_repeats([document.text[:COMPARED_CHARACTERS] for document in ordered]).first
-    return {document.id: ordered[int(row)].id for document, row in zip(ordered, first, strict=True)}
+    texts = [document.text[:COMPARED_CHARACTERS] for document in ordered]
+    last = len(texts) - 1
+    bound = list(enumerate(find_repeats(texts).first.tolist()))
+    bound += [(last - row, last - first) for row, first in enumerate(find_repeats(texts[::-1]).first.tolist())]
+    leader = list(range(len(texts)))
+
+    def find(row: int) -> int:
+        while leader[row] != row:
+            row = leader[row]
+        return row
+
+    for one, other in bound:
+        low, high = sorted((find(one), find(other)))
+        leader[high] = low
+    return {document.id: ordered[find(row)].id for row, document in enumerate(ordered)}
 
 
 def assign_splits(documents: Sequence[SplitDocument]) -> dict[str, Split]:

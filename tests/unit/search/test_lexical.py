@@ -67,6 +67,14 @@ def test_only_texts_that_share_a_term_are_found_in_order() -> None:
     assert LexicalIndex(["?!"]).search("?!", top=3) == []
 
 
+@given(st.lists(st.sampled_from([*TEXTS, "天気", "の"]), min_size=1, max_size=20), st.integers(1, 6))
+def test_the_first_are_those_of_all_in_order(texts: list[str], top: int) -> None:
+    index = LexicalIndex(texts)
+    every = sorted(enumerate(index.scores("京都の天気").tolist()), key=lambda each: -each[1])
+    expected = [(row, score) for row, score in every if score > 0][:top]
+    assert [(hit.index, hit.score) for hit in index.search("京都の天気", top=top)] == expected
+
+
 def test_an_empty_list_is_refused() -> None:
     with pytest.raises(InvalidInput, match="at least one text"):
         LexicalIndex([])

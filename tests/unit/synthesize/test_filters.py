@@ -11,7 +11,9 @@ from umekomi.synthesize.calls.ledger import Reply
 from umekomi.synthesize.filters import judging, wording
 from umekomi.synthesize.filters.repeating import without_repeats
 from umekomi.synthesize.filters.round_trip import without_strays
+from umekomi.synthesize.logs import measure_distance
 from umekomi.synthesize.pairs import Pair
+from umekomi.synthesize.publishing import mix
 
 JA = Pair(
     id="p",
@@ -120,6 +122,27 @@ def test_the_model_to_be_tuned_never_filters_the_test_split() -> None:
     with umekomi.open_embedder("hashing:32", prompts={"query": "", "document": ""}) as embedder:
         assert without_strays([pair], corpus, splits={"d": "train"}, embedder=embedder)[0] == [pair]
         assert without_strays([pair], corpus, splits={"d": "test"}, embedder=embedder)[0] == []
+
+
+def test_real_queries_repeat_nothing_of_another_split() -> None:
+    real = [
+        replace(JA, id="r1", document_id="train", origin="log"),
+        replace(EN, id="r2", document_id="train", origin="log"),
+    ]
+    synthetic = [replace(JA, id="s1", document_id="test"), replace(EN, id="s2", document_id="train")]
+    kept, repeated = mix(synthetic, real, {"train": "train", "test": "test"})
+    assert [pair.id for pair in kept] == ["r2", "s1"]
+    assert sorted(each.pair.id for each in repeated) == ["r1", "s2"]
+
+
+def test_a_log_that_repeats_itself_lies_no_farther_off() -> None:
+    real = [f"subject {n} of the logs" for n in range(12)]
+    synthetic = [f"theme {n} of an LLM" for n in range(12)]
+    with umekomi.open_embedder("hashing:32", prompts={"query": "", "document": ""}) as embedder:
+        once = measure_distance(real, synthetic, embedder=embedder)
+        assert once == measure_distance(real * 50, synthetic, embedder=embedder)
+        assert once is not None
+        assert measure_distance(["again"] * 50, synthetic, embedder=embedder) is None
 
 
 def _reply(answers: bool, natural: bool = True) -> Reply:

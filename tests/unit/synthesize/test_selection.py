@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from umekomi.documents import Chunk, Place
 from umekomi.errors import InvalidInput
+from umekomi.synthesize.corpus import read_corpus
 from umekomi.synthesize.pairs import STYLES
 from umekomi.synthesize.selection import Eligibility, select
-from umekomi.synthesize.splits import SplitDocument, apply_splits, assign_splits
+from umekomi.synthesize.splits import SplitDocument, apply_splits, assign_splits, cluster_documents
 
 
 def chunk(number: int, *, document: str = "d", text: str = "", language: str = "ja") -> Chunk:
@@ -96,6 +100,7 @@ def _documents(count: int) -> list[SplitDocument]:
     ]
 
 
+@settings(deadline=None)
 @given(st.integers(3, 40), st.randoms())
 def test_splits_are_the_same_in_any_order_and_none_is_empty(count: int, random: object) -> None:
     documents = _documents(count)
@@ -117,6 +122,56 @@ def test_near_duplicates_are_never_in_two_splits() -> None:
     given_splits = {d.source: "train" for d in documents} | {c.source: "test" for c in copies}
     with pytest.raises(InvalidInput, match="near-duplicates"):
         apply_splits([*documents, *copies], given_splits)  # type: ignore[arg-type]
+
+
+def test_a_document_between_two_binds_them_together() -> None:
+    body = [chr(0x4E00 + i) for i in range(1000)]
+    middle = "".join(body)
+    texts = {"a": middle[:-105] + "甲" * 105, "b": "乙" * 105 + middle[105:], "c": middle}
+    assert set(cluster_documents([SplitDocument(n, n, t, 1) for n, t in texts.items()]).values()) == {"a"}
+    del texts["c"]
+    assert len(set(cluster_documents([SplitDocument(n, n, t, 1) for n, t in texts.items()]).values())) == 2
+
+
+ROW = {
+    "id": "c1",
+    "document_id": "d",
+    "source": "a.txt",
+    "text": "本文",
+    "kind": "text",
+    "start": 0,
+    "end": 2,
+    "page": None,
+    "end_page": None,
+    "raw_start": 0,
+    "raw_end": 6,
+    "tokens": 2,
+    "language": "ja",
+    "headings": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([ROW, ROW], "line 2: the id 'c1' stands in line 1 already"),
+        ([{**ROW, "text": 5}], "line 1: .*its text is no text"),
+        ([ROW, {**ROW, "id": "a\tb\t1\nc"}], "line 2: .*letters, digits"),
+        ([{**ROW, "tokens": -1}], "its tokens is no whole number"),
+        ([{**ROW, "start": 1e300}], "its start is no whole number"),
+        ([{**ROW, "page": "7"}], "its page is no whole number"),
+        ([{**ROW, "headings": None}], "line 1: no chunk"),
+        ([[ROW]], "line 1: no chunk"),
+        ([{}], "line 1: no chunk .*'id'"),
+    ],
+)
+def test_a_corpus_of_strange_rows_is_refused_with_its_line(tmp_path: Path, rows: Any, message: str) -> None:
+    path = tmp_path / "corpus.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with pytest.raises(InvalidInput, match=message):
+        read_corpus(path)
+    path.write_text(json.dumps(ROW), encoding="utf-8")
+    assert read_corpus(path).texts == {"c1": "本文"}
 
 
 def test_given_splits_name_every_document() -> None:
