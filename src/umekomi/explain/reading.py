@@ -23,6 +23,8 @@ MIN_ROWS = 20
 MAX_LEVELS = 100
 NO_CATEGORY = "(empty)"
 LARGE_GROUP = 0.5
+MAX_TARGET = 1e100
+"""Squares of larger ones are no numbers any more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,10 +158,10 @@ def _target_of(value: Any, where: str, column: str) -> float | None:
             "write the labels as numbers",
             param="target",
         ) from None
-    if not math.isfinite(number):
+    if not math.isfinite(number) or abs(number) > MAX_TARGET:
         raise InvalidInput(
-            f"{where}: the target in '{column}' is {number}; write a number, or leave the cell empty to leave the "
-            "row out",
+            f"{where}: the target in '{column}' is {number}; write a number up to {MAX_TARGET:g}, or leave the cell "
+            "empty to leave the row out",
             param="target",
         )
     return number

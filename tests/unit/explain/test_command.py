@@ -117,6 +117,7 @@ def changed(column: str, value: object) -> list[tuple[object, ...]]:
     [
         (changed("rating", "good"), FLAGS, "line 2: 'good' in 'rating' is no number"),
         (changed("rating", "nan"), FLAGS, "the target in 'rating' is nan"),
+        (changed("rating", "-1e200"), FLAGS, "the target in 'rating' is -1e+200; write a number up to 1e+100"),
         (changed("rating", "3"), FLAGS, "every target in 'rating' is 3; there is nothing to explain"),
         (changed("rating", ""), FLAGS, "0 usable rows; explain needs at least 20"),
         (changed("title", " "), FLAGS, "the column 'title' holds no text"),
