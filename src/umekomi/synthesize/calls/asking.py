@@ -62,13 +62,15 @@ class Call:
 def ask(llm: Llm, call: Call, *, stop: threading.Event) -> Reply:
     """Ask until an answer fits, at most `ATTEMPTS` times; failures that may pass are tried again after a pause.
 
-    ``stop`` ends the pauses. Raises `Busy` once `BUSY_ATTEMPTS` failures came in a row, and the `UmekomiError` of a
-    failure that will not pass.
+    ``stop`` ends the pauses and further attempts. Raises `Busy` once `BUSY_ATTEMPTS` failures came in a row, and
+    the `UmekomiError` of a failure that will not pass.
     """
     started = time.perf_counter()
     prompt_tokens = completion_tokens = busy = 0
     problem = ""
     for attempt in range(ATTEMPTS):
+        if attempt and stop.is_set():
+            raise Busy("stopped before another attempt", again=False)
         while True:
             try:
                 answer = llm.chat(_body(call, attempt))

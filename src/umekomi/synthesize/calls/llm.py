@@ -98,6 +98,10 @@ def open_llm(
     """
     if spec.startswith(("http://", "https://")):
         base_url, _, name = spec.partition("#")
+        if "@" in base_url.split("/")[2]:
+            raise ConfigError(
+                "--llm: an address must hold no password, which messages would show; use UMEKOMI_API_KEY"
+            )
         if not name:
             raise ConfigError(
                 f"--llm {spec}: an address needs the model's name after '#', as in {base_url}#my-model"
