@@ -160,8 +160,8 @@ def _target_of(value: Any, where: str, column: str) -> float | None:
         ) from None
     if not math.isfinite(number) or abs(number) > MAX_TARGET:
         raise InvalidInput(
-            f"{where}: the target in '{column}' is {number}; write a number up to {MAX_TARGET:g}, or leave the cell "
-            "empty to leave the row out",
+            f"{where}: the target in '{column}' is {number}; write a number up to {MAX_TARGET:g}, or leave the "
+            "cell empty to leave the row out",
             param="target",
         )
     return number
