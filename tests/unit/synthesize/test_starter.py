@@ -48,23 +48,13 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_folder_becomes_splits_with_the_starter_and_survives_a_kill(documents: Path, tmp_path: Path) -> None:
-    options = (
-        "--per-document",
-        "2",
-        "--styles",
-        "question",
-        "--max-tokens",
-        "60",
-        "--slots",
-        "2",
-        "--threads",
-        "1",
-    )
+    few = ("--per-document", "1", "--styles", "question", "--max-tokens", "60")
+    options = (*few, "--slots", "1", "--threads", "1", "--no-judge")
     llm = ("--llm", "smollm2-135m-instruct", "--model", "multilingual-e5-small")
     command = [sys.executable, "-m", "umekomi", "synthesize", str(documents), "-o", str(tmp_path), *llm, *options]
     first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     ledger = tmp_path / "calls.sqlite"
-    while (kept := _kept(ledger)) < 3:
+    while (kept := _kept(ledger)) < 2:
         assert first.poll() is None, "it ended before it could be killed"
         time.sleep(0.05)
     first.send_signal(signal.SIGKILL)
@@ -87,9 +77,8 @@ def test_a_folder_becomes_splits_with_the_starter_and_survives_a_kill(documents:
         for line in (tmp_path / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     rejected = (tmp_path / "rejected.jsonl").read_text(encoding="utf-8").splitlines()
-    assert len(pairs) + len(rejected) == 16
+    assert len(pairs) + len(rejected) == 8
     assert all(pair["positive"] and pair["query"] for pair in pairs)
-    assert "its judgement is not used" in done.stderr or "judging" in done.stderr
 
 
 def _wrapped(texts: list[str], width: int) -> list[str]:
