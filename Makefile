@@ -24,7 +24,7 @@ serve: $(BASE) ## install what serving needs, and serve the starter model (PORT=
 	@$(VENV)/umekomi serve $(MODEL) --host $(HOST) --port $(PORT) $(ARGS)
 
 test: $(DEV) ## run the tests (ARGS='tests/unit -k name')
-	@$(VENV)/python -m pytest $(ARGS)
+	@$(VENV)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 environment: $(DEV) ## make .venv with everything that tests and checks need
 
