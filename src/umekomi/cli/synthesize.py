@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import os
-import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from umekomi.cli import options
-from umekomi.errors import ConfigError, InvalidInput
+from umekomi.cli.synthesize_inputs import (
+    LANGUAGES_AUTO,
+    build_eligibility,
+    check_before,
+    parse_styles,
+    read_examples,
+    read_queries,
+    read_splits,
+)
+from umekomi.cli.synthesize_progress import TerminalWatch, cost_of, duration
 
 if TYPE_CHECKING:
-    from umekomi.synthesize.calls.driving import Progress
     from umekomi.synthesize.calls.llm import Llm
     from umekomi.synthesize.corpus import Corpus
-    from umekomi.synthesize.pairs import Rejection, Split, Style
+    from umekomi.synthesize.pairs import Rejection
     from umekomi.synthesize.planning import Plan
     from umekomi.synthesize.publishing import Logs
-    from umekomi.synthesize.selection import Eligibility
     from umekomi.synthesize.settings import SynthesisSettings
-
-LANGUAGES_AUTO = "auto"
-
-EXAMPLES_SHOWN = 20
-EXAMPLE_CHARACTERS = 200
-"""Of the queries that users wrote, in each prompt."""
 
 synthesize_app = typer.Typer(
     cls=options.RunByDefault,
@@ -43,66 +37,6 @@ review_app = typer.Typer(help="Review pairs in a spreadsheet.", no_args_is_help=
 synthesize_app.add_typer(review_app, name="review")
 
 Folder = Annotated[Path, typer.Argument(help="Folder of a finished synthesis.")]
-
-
-class TerminalWatch:
-    """Progress bars and notices on standard error; calls show tokens, cost and the time left."""
-
-    def __init__(self, *, prompt_price: float, completion_price: float) -> None:
-        self._prices = (prompt_price, completion_price)
-
-    def stage(self, title: str, *, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        return options.progress(title, total=total)
-
-    @contextmanager
-    def calls(self, title: str) -> Iterator[Callable[[Progress], None]]:
-        from rich.console import Console
-
-        console = Console(stderr=True)
-        last: list[Progress] = []
-        with _draining_signals(), console.status(title, spinner="line") as status:
-
-            def advance(progress: Progress) -> None:
-                last[:] = [progress]
-                status.update(f"{title}: {self._line(progress)}")
-
-            yield advance
-        if last and last[0].total:
-            options.notify(f"{title}: {self._line(last[0])}")
-
-    def notify(self, message: str) -> None:
-        options.notify(message)
-
-    def _line(self, progress: Progress) -> str:
-        parts = [f"{progress.done} of {progress.total}"]
-        if progress.kept_before:
-            parts.append(f"{progress.kept_before} kept from before")
-        parts.append(f"{progress.prompt_tokens + progress.completion_tokens:,} tokens")
-        cost = cost_of(progress.prompt_tokens, progress.completion_tokens, *self._prices)
-        if cost:
-            parts.append(f"cost {cost:.2f}")
-        if progress.seconds_left:
-            parts.append(f"about {duration(progress.seconds_left)} left")
-        if progress.given_up:
-            parts.append(f"{progress.given_up} failed")
-        return ", ".join(parts)
-
-
-@contextmanager
-def _draining_signals() -> Iterator[None]:
-    """SIGTERM ends the calls as Ctrl-C does, and both say what they wait for."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        # Not through sys.stderr, which the interrupted code may be writing to.
-        os.write(2, b"\numekomi: finishing the calls in flight; once more cuts them off\n")
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
 
 
 @synthesize_app.command("run")
@@ -161,19 +95,19 @@ def run(
 
     settings = SynthesisSettings(
         per_document=per_document,
-        styles=_styles(styles),
-        eligibility=_eligibility(languages, keywords, min_chars, max_chars),
+        styles=parse_styles(styles),
+        eligibility=build_eligibility(languages, keywords, min_chars, max_chars),
         sampling=Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed),
         target=model,
         answers=answers,
         judge=judge,
-        examples=_shown_examples(examples) if examples else (),
+        examples=read_examples(examples) if examples else (),
         prompts=prompts,
-        splits=_read_splits(splits) if splits else None,
+        splits=read_splits(splits) if splits else None,
     )
     watch = TerminalWatch(prompt_price=prompt_price, completion_price=completion_price)
-    real = _real_queries(queries) if queries else []
-    _check_before(documents, output, prompts)
+    real = read_queries(queries) if queries else []
+    check_before(documents, output, prompts)
     with single_run(output / LOCK):
         corpus = _open_corpus(documents, output, model)
         plan = build_plan(corpus, settings)
@@ -318,38 +252,6 @@ def _print_time(plan: Plan, output: Path, *, slots: int | None) -> None:
     options.notify(f"expected time {needed} for all calls, with {count} at once and {basis}")
 
 
-def _check_before(documents: list[Path], output: Path, prompts: Path | None) -> None:
-    """What would end the run only after hours of calls, or spoil the next one."""
-    from umekomi.extras import require
-    from umekomi.synthesize.prompts import check_prompts
-
-    require("openpyxl", extra="documents")
-    require("bm25s", extra="search")
-    if prompts is not None:
-        check_prompts(prompts)
-    inside = next(
-        (path for path in documents if path.is_dir() and output.resolve().is_relative_to(path.resolve())), None
-    )
-    if inside is not None:
-        raise ConfigError(
-            f"--output {output} lies in {inside}: a later run would read its own files as documents; "
-            "choose a folder elsewhere"
-        )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--output {output}: cannot be made: {error.strerror or error}") from None
-
-
-def _real_queries(path: Path) -> list[str]:
-    from umekomi.documents.rows import iter_rows
-
-    found = list(dict.fromkeys(text for row in iter_rows(path) if (text := " ".join(row.text.split()))))
-    if not found:
-        raise InvalidInput(f"--queries {path}: no query in it")
-    return found
-
-
 def _match_logs(
     real: list[str], corpus: Corpus, plan: Plan, *, settings: SynthesisSettings, synthetic: list[str]
 ) -> Logs:
@@ -370,83 +272,3 @@ def _print_rejections(rejections: list[Rejection]) -> None:
         typer.echo(
             options.printable(f"{each.filter}: {each.pair.query or '(no query)'}: {each.evidence} [{each.pair.id}]")
         )
-
-
-def _styles(text: str) -> tuple[Style, ...]:
-    from umekomi.synthesize.pairs import STYLES
-
-    named = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not named or (unknown := [part for part in named if part not in STYLES]):
-        wrong = unknown[0] if named else text
-        raise ConfigError(f"--styles: '{wrong}' is no style; use some of {','.join(STYLES)}")
-    return cast("tuple[Style, ...]", tuple(dict.fromkeys(named)))
-
-
-def _eligibility(languages: str, keywords: Path | None, min_chars: int, max_chars: int | None) -> Eligibility:
-    from umekomi.synthesize.prompts import LANGUAGES
-    from umekomi.synthesize.selection import Eligibility
-
-    named = LANGUAGES if languages == LANGUAGES_AUTO else tuple(part.strip() for part in languages.split(","))
-    if unknown := [part for part in named if part not in LANGUAGES]:
-        raise ConfigError(
-            f"--languages: there are no prompts for '{unknown[0]}'; use some of {','.join(LANGUAGES)}"
-        )
-    if max_chars is not None and max_chars < min_chars:
-        raise ConfigError(f"--max-chars {max_chars} is less than --min-chars {min_chars}: no chunk could be both")
-    return Eligibility(min_chars, max_chars, tuple(_lines(keywords)) if keywords else (), named)
-
-
-def _shown_examples(path: Path) -> tuple[str, ...]:
-    """Some of the real queries, evenly over the file: all of a search log would fill every prompt."""
-    found = list(dict.fromkeys(_lines(path)))
-    count = min(len(found), EXAMPLES_SHOWN)
-    if count < len(found):
-        options.notify(f"--examples {path}: {count} of its {len(found)} queries are shown to the LLM")
-    return tuple(found[place * len(found) // count][:EXAMPLE_CHARACTERS] for place in range(count))
-
-
-def _lines(path: Path) -> list[str]:
-    from umekomi.documents.rows import iter_rows
-
-    lines = [row.text.strip() for row in iter_rows(path, row_format="lines")]
-    if not lines:
-        raise InvalidInput(f"{path}: no line with text in it")
-    return lines
-
-
-def _read_splits(path: Path) -> dict[str, Split]:
-    from umekomi.documents import decode_text
-    from umekomi.synthesize.pairs import Split
-
-    try:
-        text = decode_text(path.read_bytes()).text
-    except OSError as error:
-        raise InvalidInput(f"{path}: {error.strerror or error}") from None
-    try:
-        rows = list(csv.DictReader(io.StringIO(text)))
-    except csv.Error as error:
-        raise InvalidInput(f"{path}: no CSV: {error}") from None
-    found: dict[str, Split] = {}
-    for number, row in enumerate(rows, start=2):
-        source, split = row.get("source"), (row.get("split") or "").strip()
-        if source is None or split not in get_args(Split):
-            raise InvalidInput(
-                f"{path}, line {number}: needs the columns source and split; a split is one of "
-                f"{', '.join(get_args(Split))}"
-            )
-        if found.setdefault(source, cast("Split", split)) != split:
-            raise InvalidInput(f"{path}, line {number}: '{source}' is in {found[source]} already")
-    return found
-
-
-def cost_of(prompt_tokens: int, completion_tokens: int, prompt_price: float, completion_price: float) -> float:
-    """In the currency of the prices, which are for a million tokens."""
-    return (prompt_tokens * prompt_price + completion_tokens * completion_price) / 1e6
-
-
-def duration(seconds: float) -> str:
-    """``45 s``, ``12 min`` or ``3 h 20 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
