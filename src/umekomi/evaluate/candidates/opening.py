@@ -11,6 +11,7 @@ from typing import Protocol, cast, get_args
 import numpy as np
 
 from umekomi import config
+from umekomi.embedding.bulk import Source
 from umekomi.embedding.embedder import Embedder, open_embedder
 from umekomi.embedding.endpoint import Endpoint
 from umekomi.engines.hashing import PREFIX as HASHING_PREFIX
@@ -46,25 +47,10 @@ def parse_candidate(text: str) -> CandidateName:
     return CandidateName(text, text)
 
 
-class Candidate(Protocol):
-    """A model that an evaluation compares, open."""
+class Candidate(Source, Protocol):
+    """A model that an evaluation compares, open. Its vectors are kept under its ``fingerprint``."""
 
     record: ModelRecord
-
-    @property
-    def fingerprint(self) -> str:
-        """Under which its vectors are kept."""
-        ...
-
-    def iter_embed(
-        self,
-        texts: Iterable[str],
-        *,
-        role: Role,
-        truncation: Truncation,
-        dimensions: int | None,
-        window_texts: int,
-    ) -> Iterator[Embeddings]: ...
 
     def lost_tokens(self, texts: Sequence[str], *, role: Role) -> int | None:
         """Tokens of ``texts`` beyond the model's context; None where that cannot be known."""
