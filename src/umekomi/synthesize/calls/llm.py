@@ -19,6 +19,7 @@ from umekomi.engines.base import Answer, Body
 from umekomi.engines.registry import open_generator
 from umekomi.errors import ConfigError, InputTooLong, Overloaded, UpstreamError
 from umekomi.models.sources import open_model
+from umekomi.models.starters import find_starter
 
 MOST_SLOTS = 256
 DEFAULT_SLOTS = 4
@@ -121,6 +122,8 @@ class LocalLlm:
         self, name: str, *, options: Mapping[str, Any], threads: int | None, notify: Callable[[str], None]
     ) -> None:
         bundle = open_model(name, notify=notify)
+        if find_starter(name) is not None:
+            notify(f"{name} shows that the pipeline runs; it is far too small to write good queries")
         self._generator = open_generator(bundle, threads=threads, options=options or None)
         self.name = f"{bundle.card.name}@{bundle.card.weights_digest[:16]}"
         self.slots = self._generator.parallel
