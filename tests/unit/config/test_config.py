@@ -60,7 +60,10 @@ def test_openai_names_go_to_the_first_model_unless_claimed(tmp_path: Path) -> No
         ("limits: {max_request_tokens: 10}", "max_request_tokens is smaller than"),
         ("models: [{name: a, fallbacks: [b]}]", "the fallback 'b' of 'a' is no model of this file"),
         ("models: [{name: a, aliases: [b], fallbacks: [b]}]", "the fallback 'b' of 'a' is the model itself"),
-        ("models: [{name: a, source: x, remote: {base_url: 'http://h/v1'}}]", r"models\.0: .*a remote model has no source"),
+        (
+            "models: [{name: a, source: x, remote: {base_url: 'http://h/v1'}}]",
+            r"models\.0: .*a remote model has no source",
+        ),
         ("models: [{name: a, remote: {base_url: 'h/v1'}}]", "such as http://127.0.0.1:8080/v1"),
         ("models: [{name: a, llama: {ctx_sise: 1}}]", r"llama\.ctx_sise: unknown key; did you mean 'ctx_size'?"),
         ("models: [{name: a, remote: {base_url: 'http://h/v1', replicas: [{url: x}]}}]", "did you mean 'base_url'"),
