@@ -19,11 +19,22 @@ def require(module: str, *, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
             raise
-        raise MissingExtra(
-            f"this needs the Python package '{error.name}', which is not installed: pip install 'umekomi[{extra}]'"
-        ) from None
+        raise _missing(error.name, extra) from None
+
+
+def check_installed(*modules: str, extra: str) -> None:
+    """Raise what `require` raises, before a long work that would meet it at its end; imports nothing."""
+    for module in modules:
+        if not is_installed(module):
+            raise _missing(module, extra)
 
 
 def is_installed(module: str) -> bool:
     """Whether the top-level ``module`` could be imported; imports nothing."""
     return importlib.util.find_spec(module) is not None
+
+
+def _missing(module: str, extra: str) -> MissingExtra:
+    return MissingExtra(
+        f"this needs the Python package '{module}', which is not installed: pip install 'umekomi[{extra}]'"
+    )

@@ -113,7 +113,11 @@ def run(
     from umekomi.evaluate.output.publishing import REPORT, check_output, publish
     from umekomi.evaluate.run import evaluate
     from umekomi.evaluate.settings import EvaluationSettings
+    from umekomi.extras import check_installed
 
+    check_installed("sklearn", "scipy", "plotly", "matplotlib", "openTSNE", extra="evaluate")
+    if projection == "umap":
+        check_installed("umap", extra="maps")
     if not models:
         raise ConfigError("no model: name one or more with -m, for example -m multilingual-e5-small")
     settings = EvaluationSettings(
