@@ -97,6 +97,7 @@ def _embed(
 ) -> None:
     from umekomi.embedding import files
     from umekomi.embedding.bulk import embed_resumably
+    from umekomi.writing import replacing
 
     card = embedder.card
     counts = {"tokens": 0, "truncated": 0}
@@ -128,7 +129,7 @@ def _embed(
                 progress=advance,
             )
         counted = _counting(parts, counts)
-        with files.replacing(output) if output else nullcontext(sys.stdout.buffer) as out:
+        with replacing(output) if output else nullcontext(sys.stdout.buffer) as out:
             if vector_format == "jsonl":
                 files.write_jsonl(counted, texts, out)
             elif vector_format == "npy":
@@ -136,7 +137,7 @@ def _embed(
             else:
                 files.write_parquet(counted, texts, out, dim=dim, manifest=manifest)
     if output and parts_folder:
-        with files.replacing(files.manifest_path(output)) as out:
+        with replacing(files.manifest_path(output)) as out:
             out.write(json.dumps(manifest | counts, ensure_ascii=False, indent=2).encode() + b"\n")
         shutil.rmtree(parts_folder, ignore_errors=True)
         options.notify(f"{len(texts)} texts, {counts['tokens']} tokens → {output} (fingerprint {card.fingerprint})")

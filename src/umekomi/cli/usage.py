@@ -45,7 +45,7 @@ def usage(
     elif str(csv_file) == "-":
         sys.stdout.write(_csv(rows))
     else:
-        from umekomi.embedding.files import replacing
+        from umekomi.writing import replacing
 
         with replacing(csv_file) as out:
             out.write(_csv(rows).encode())

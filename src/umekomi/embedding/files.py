@@ -12,7 +12,6 @@ import orjson
 
 from umekomi.extras import require
 from umekomi.types import Embeddings
-from umekomi.writing import replacing as replacing
 
 VectorFormat: TypeAlias = Literal["jsonl", "npy", "parquet"]
 

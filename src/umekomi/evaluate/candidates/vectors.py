@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umekomi.embedding.bulk import embed_resumably
-from umekomi.embedding.files import replacing
 from umekomi.embedding.vectors import normalize
 from umekomi.evaluate.candidates.opening import Candidate, EndpointCandidate
 from umekomi.evaluate.tasks import LabelTask, PairTask, Task
 from umekomi.types import Role, Vectors
+from umekomi.writing import replacing
 
 WINDOW_TEXTS = 256
 """Texts that are kept together: what a crash costs at most, times the few windows that run at once."""

@@ -6,7 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from umekomi.embedding.files import manifest_path, replacing
+from umekomi.embedding.files import manifest_path
+from umekomi.writing import replacing
 
 _KEY = "umekomi_dataset"
 _VERSION = 1

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from umekomi.embedding.files import replacing
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.datasets.description import Description, write_description
+from umekomi.writing import replacing
 
 ARCHIVE = "ldcc-20140209.tar.gz"
 ARCHIVE_URL = f"https://www.rondhuit.com/download/{ARCHIVE}"

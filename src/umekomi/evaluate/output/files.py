@@ -11,11 +11,11 @@ from typing import Any, cast
 import numpy as np
 from pydantic import ValidationError
 
-from umekomi.embedding.files import replacing
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.judgement import Finding
 from umekomi.evaluate.outcomes import Outcome, Reduction
 from umekomi.evaluate.results import SCHEMA, Results
+from umekomi.writing import replacing
 
 RESULTS = "results.json"
 SCORES = "scores.csv"

@@ -10,10 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from umekomi.embedding.files import replacing
 from umekomi.errors import ConfigError
 from umekomi.evaluate.parity import agreement
 from umekomi.evaluate.parity.comparison import Comparison
+from umekomi.writing import replacing
 
 SCHEMA = "umekomi-parity-1"
 SUFFIXES = (".json", ".csv")

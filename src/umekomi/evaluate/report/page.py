@@ -13,12 +13,12 @@ from typing import Literal, TypeAlias, get_args
 
 import orjson
 
-from umekomi.embedding.files import replacing
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.report.payload import iter_data
 from umekomi.evaluate.report.views import View
 from umekomi.evaluate.results import Results
 from umekomi.extras import require
+from umekomi.writing import replacing
 
 Language: TypeAlias = Literal["en", "ja"]
 

@@ -12,11 +12,11 @@ from unicodedata import east_asian_width
 import numpy as np
 from numpy.typing import NDArray
 
-from umekomi.embedding.files import replacing
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.projection import Layout
 from umekomi.evaluate.report.fonts import load_fonts
 from umekomi.extras import require
+from umekomi.writing import replacing
 
 COLOURS = (
     *("#3a6ee0", "#e5851b", "#26a177", "#cf4a97", "#8463dd", "#b39410"),
