@@ -99,9 +99,7 @@ def run(
     audits: Annotated[bool, typer.Option("--audits/--no-audits", help="What prompts and boilerplate do.")] = True,
     language: ReportLanguage = "en",
     threads: options.Threads = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder that keeps vectors between runs; in the store by default.")
-    ] = None,
+    cache: options.VectorCache = None,
 ) -> None:
     """Compare embedding models on your own data: scores with intervals, a ranking, a report and maps.
 

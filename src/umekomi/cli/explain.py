@@ -51,9 +51,7 @@ def explain(
     role: Annotated[Role, typer.Option("--role", help="Role of the texts.")] = "document",
     encoding: options.Encoding = None,
     threads: options.Threads = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder that keeps vectors between runs; in the store by default.")
-    ] = None,
+    cache: options.VectorCache = None,
 ) -> None:
     """Say whether numbers can be told from texts, and only then by what: blocks, directions, coefficients.
 

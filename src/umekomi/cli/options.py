@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -32,6 +33,9 @@ PrecisionOption = Annotated[
 ]
 TruncationOption = Annotated[
     Truncation, typer.Option("--truncation", help="What to do with texts over the model's context.")
+]
+VectorCache = Annotated[
+    Path | None, typer.Option("--cache", help="Folder that keeps vectors between runs; in the store by default.")
 ]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads; all cores by default.")]
 Column = Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -19,10 +19,10 @@ from umekomi.explain.results import (
     MovedBlock,
 )
 from umekomi.explain.settings import RISK
+from umekomi.pages import section, shorten, table
 from umekomi.writing import replacing
 
 REPORT = "report.html"
-SHOWN_CHARACTERS = 220
 SHOWN_COEFFICIENTS = 40
 
 
@@ -48,7 +48,7 @@ def write_report(
 def _notes(study: Study) -> str:
     notes = [*study.notes, *(f"{count} rows left out: {reason}" for reason, count in study.skipped.items())]
     listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    return _section("About the table", f'<ul class="notes">{listed}</ul>') if notes else ""
+    return section("About the table", f'<ul class="notes">{listed}</ul>') if notes else ""
 
 
 def _model(explanation: Explanation, target: str, *, named: bool) -> list[str]:
@@ -67,7 +67,7 @@ def _verdict(explanation: Explanation, target: str, name: str) -> str:
         scatter(explanation.predicted, across=f"predicted {target}", up=target),
         histogram(explanation.null.values, r2, across="grouped R²", mark=f"{r2:.3f}"),
     )
-    return _section(
+    return section(
         f"{name}Is there anything?",
         f'<p class="verdict">{escape(explanation.sentence)}</p>',
         '<p class="soft">Grouped R² is the share of the variation that is predicted in groups that the model has '
@@ -82,23 +82,23 @@ def _blocks(explanation: Explanation, name: str) -> str:
         (block.name, block.columns, _signed(block.contribution), _bounds(block.ci95), _p(block.q))
         for block in explanation.blocks
     ]
-    table = _table(("block", "columns", "fall of R²", "95 %", "q"), rows, numbers=(1, 2, 3, 4))
-    return _section(
+    shown = table(("block", "columns", "fall of R²", "95 %", "q"), rows, numbers=(1, 2, 3, 4))
+    return section(
         f"{name}What each block adds",
         '<p class="soft">How much grouped R² falls where the block is shuffled in groups that were not seen. It '
         "can fall by more than there is, since what is shuffled also misleads. Blocks that say the same share what "
         "they add, and each then seems to add little.</p>",
         bars(explanation.blocks, across="fall of grouped R²"),
-        table,
+        shown,
     )
 
 
 def _direction(direction: Direction, target: str, name: str) -> str:
     def ends(title: str, texts: Sequence[ExtremeText]) -> str:
-        rows = [(_short(each.text), _signed(each.score), f"{each.target:.3g}") for each in texts]
-        return f"<div><h3>{title}</h3>{_table(('text', 'adds', target), rows, numbers=(1, 2))}</div>"
+        rows = [(shorten(each.text), _signed(each.score), f"{each.target:.3g}") for each in texts]
+        return f"<div><h3>{title}</h3>{table(('text', 'adds', target), rows, numbers=(1, 2))}</div>"
 
-    return _section(
+    return section(
         f"{name}{direction.block}: the direction in its texts",
         f'<p class="soft">The texts at both ends, by what they add to the prediction out of fold; the last column '
         f"is their real {escape(target)}. Correlation of the two over all rows: {direction.correlation:.2f}.</p>",
@@ -110,14 +110,14 @@ def _coefficients(explanation: Explanation, name: str) -> str:
     found = sum(each.q <= RISK for each in explanation.coefficients)
     rows = [_coefficient_row(each) for each in explanation.coefficients[:SHOWN_COEFFICIENTS]]
     head = ("column", "coefficient", "95 %", "p", "q", "lasso")
-    return _section(
+    return section(
         f"{name}Coefficients",
         f'<p class="soft">{found} of {len(explanation.coefficients)} columns have q at most {RISK}: of a list of '
         f"these, {RISK:.0%} are false on average. A coefficient is what one standard deviation of the column adds, "
         "shrunk by ridge regression. Lasso: how many of the lassos on half of the groups chose the column among "
         f"their first {explanation.lasso_columns}. Read the check below before you name a dimension. "
         "All: coefficients.csv.</p>",
-        _table(head, rows, numbers=(1, 2, 3, 4, 5)),
+        table(head, rows, numbers=(1, 2, 3, 4, 5)),
     )
 
 
@@ -128,7 +128,7 @@ def _coefficient_row(each: CoefficientRecord) -> tuple[str, ...]:
 
 def _rotation(explanation: Explanation, name: str) -> str:
     sentences = "".join(f"<li>{escape(each.sentence)}</li>" for each in explanation.rotation)
-    return _section(
+    return section(
         f"{name}Do single dimensions mean anything?",
         '<p class="soft">The vectors were turned at random and explained again. Where R² stays and the ranks do '
         "not, the number of a dimension is an accident of training.</p>",
@@ -149,39 +149,21 @@ def _comparison(comparison: Comparison) -> str:
         for block in comparison.blocks
     ]
     head = ("texts", "as they are", "aligned", "placebo", "difference, 95 %", "")
-    return _section(
+    return section(
         "What tuning moved",
         f'<p class="verdict">{escape(comparison.sentence)}</p>',
         '<p class="soft">Mean distance (1 - cosine) of a text\'s vectors in both spaces: as they are, after the '
         "best rotation found on other groups, and for a placebo, the base that was only turned.</p>",
-        _table(head, rows, numbers=(1, 2, 3, 4)),
+        table(head, rows, numbers=(1, 2, 3, 4)),
         *(_moved(block) for block in comparison.blocks),
     )
 
 
 def _moved(block: MovedBlock) -> str:
-    rows = [(_short(each.text), f"{each.distance:.4f}") for each in block.texts]
+    rows = [(shorten(each.text), f"{each.distance:.4f}") for each in block.texts]
     said = f"<p>{escape(block.direction.sentence)}</p>" if block.direction else ""
-    table = _table(("moved most", "distance"), rows, numbers=(1,)) if rows else ""
-    return f"<h3>{escape(block.block)}</h3>{said}{table}"
-
-
-def _section(title: str, *parts: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[int]) -> str:
-    def line(cells: Sequence[object], tag: str) -> str:
-        kinds = [' class="n"' if place in numbers else "" for place in range(len(cells))]
-        inner = (f"<{tag}{kind}>{escape(str(cell))}</{tag}>" for cell, kind in zip(cells, kinds, strict=True))
-        return f"<tr>{''.join(inner)}</tr>"
-
-    return f"<table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
-
-
-def _short(text: str) -> str:
-    plain = " ".join(text.split())
-    return plain if len(plain) <= SHOWN_CHARACTERS else plain[: SHOWN_CHARACTERS - 1] + "…"
+    shown = table(("moved most", "distance"), rows, numbers=(1,)) if rows else ""
+    return f"<h3>{escape(block.block)}</h3>{said}{shown}"
 
 
 def _signed(value: float | None) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from umekomi.pages import section, shorten, table
 from umekomi.synthesize.corpus import Corpus
 from umekomi.synthesize.pairs import SPLITS, Pair, Rejection, Split
 from umekomi.writing import replacing
@@ -17,7 +18,6 @@ from umekomi.writing import replacing
 REPORT = "report.html"
 EXAMPLES = 12
 EXAMPLES_REJECTED = 3
-SHOWN_CHARACTERS = 220
 SHOWN_DOCUMENTS = 500
 
 
@@ -57,7 +57,7 @@ def _overview(pairs: Sequence[Pair], splits: Mapping[str, Split], summary: Mappi
     figures += [(f"written by: {origin}", f"{count}") for origin, count in by_origin.most_common()]
     cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in figures)
     notes = "".join(f"<li>{escape(note)}</li>" for note in summary["notes"])
-    return _section("What there is", f'<dl class="figures">{cells}</dl>', f'<ul class="notes">{notes}</ul>')
+    return section("What there is", f'<dl class="figures">{cells}</dl>', f'<ul class="notes">{notes}</ul>')
 
 
 def _left_out(rejections: Sequence[Rejection], summary: Mapping[str, Any]) -> str:
@@ -65,8 +65,8 @@ def _left_out(rejections: Sequence[Rejection], summary: Mapping[str, Any]) -> st
     asked = max(1, summary["queries_asked"])
     rows = [(name, count, f"{count / asked:.0%}") for name, count in counts.most_common()]
     rows += [(f"chunk not asked about: {reason}", count, "") for reason, count in summary["passed_over"].items()]
-    body = _table(("filter", "pairs", "of all queries"), rows, numbers=(1, 2))
-    return _section("What was left out", body, '<p class="soft">Each one with its reason: rejected.jsonl.</p>')
+    body = table(("filter", "pairs", "of all queries"), rows, numbers=(1, 2))
+    return section("What was left out", body, '<p class="soft">Each one with its reason: rejected.jsonl.</p>')
 
 
 def _documents(corpus: Corpus, pairs: Sequence[Pair], splits: Mapping[str, Split]) -> str:
@@ -86,12 +86,12 @@ def _documents(corpus: Corpus, pairs: Sequence[Pair], splits: Mapping[str, Split
         "<th>chunks with a pair</th></tr>"
     )
     more = f"<p class='soft'>and {len(chunks) - len(shown)} more documents</p>" if len(chunks) > len(shown) else ""
-    return _section("Coverage", f"<table>{head}{rows}</table>", more)
+    return section("Coverage", f"<table>{head}{rows}</table>", more)
 
 
 def _examples(pairs: Sequence[Pair]) -> str:
     some = pairs[:: max(1, len(pairs) // EXAMPLES)][:EXAMPLES]
-    return _section("Examples", *(_example(pair, "") for pair in some))
+    return section("Examples", *(_example(pair, "") for pair in some))
 
 
 def _rejected(rejections: Sequence[Rejection]) -> str:
@@ -101,31 +101,13 @@ def _rejected(rejections: Sequence[Rejection]) -> str:
         seen[each.filter] += 1
         if seen[each.filter] <= EXAMPLES_REJECTED:
             shown.append(_example(each.pair, f"{each.filter}: {each.evidence}"))
-    return _section("Examples of what was left out", *shown)
+    return section("Examples of what was left out", *shown)
 
 
 def _example(pair: Pair, why: str) -> str:
     place = f"{pair.source}, page {pair.page}" if pair.page else pair.source
-    said = f'<span class="tag">{escape(_short(why))}</span> ' if why else ""
+    said = f'<span class="tag">{escape(shorten(why))}</span> ' if why else ""
     return (
         f'<p><span class="query">{escape(pair.query) or "–"}</span> <span class="tag">{escape(pair.style)}</span> '
-        f"{said}</p><blockquote>{escape(_short(pair.positive))}<br>{escape(place)}</blockquote>"
+        f"{said}</p><blockquote>{escape(shorten(pair.positive))}<br>{escape(place)}</blockquote>"
     )
-
-
-def _section(title: str, *parts: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[int]) -> str:
-    def line(cells: Sequence[object], tag: str) -> str:
-        kinds = [' class="n"' if place in numbers else "" for place in range(len(cells))]
-        inner = (f"<{tag}{kind}>{escape(str(cell))}</{tag}>" for cell, kind in zip(cells, kinds, strict=True))
-        return f"<tr>{''.join(inner)}</tr>"
-
-    return f"<table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
-
-
-def _short(text: str) -> str:
-    plain = " ".join(text.split())
-    return plain if len(plain) <= SHOWN_CHARACTERS else plain[: SHOWN_CHARACTERS - 1] + "…"
