@@ -121,19 +121,20 @@ def serving(
 
 
 class GatedEncoder(HashingEncoder):
-    """The hashing encoder, but `run` waits until the test opens the gate; remembers how many texts ran."""
+    """The hashing encoder, but `run` waits until the test opens the gate; remembers the texts that ran."""
 
     def __init__(self, name: str = MODEL) -> None:
         super().__init__(hashing_bundle(name).card, lanes=1)
         self.gate = threading.Event()
         self.entered = threading.Event()
-        self.texts_run = 0
+        self.runs: list[Prepared] = []
+        """Every text, in the order in which they ran: answers may overtake one another on their way to a client."""
         self.batch_tokens = 1  # one text a run, so that a test can tell what ran and what did not
 
     def run(self, batch: Sequence[Prepared]) -> Vectors:
         self.entered.set()
         assert self.gate.wait(60)
-        self.texts_run += len(batch)
+        self.runs += batch
         return super().run(batch)
 
     def open(self, settings: ModelSettings) -> Embedder:

@@ -45,26 +45,20 @@ def test_a_priority_that_is_none_names_those_that_are(server: LocalServer, path:
 
 def test_interactive_texts_pass_bulk_ones_and_the_figures_tell() -> None:
     encoder = GatedEncoder()
-    order: list[str] = []
-
-    def named(server: LocalServer, name: str, headers: dict[str, str]) -> None:
-        ask(server, name, headers=headers)
-        order.append(name)
-
     with (
         serving(ModelSettings(name=MODEL), open_model=encoder.open) as server,
         ThreadPoolExecutor(8) as pool,
     ):
-        running = [pool.submit(named, server, "first", INTERACTIVE)]
+        running = [pool.submit(ask, server, "f", headers=INTERACTIVE)]
         assert encoder.entered.wait(20)
-        running += [pool.submit(named, server, f"bulk{number}", BULK) for number in range(2)]
-        wait_until(lambda: server.metric("umekomi_queued_tokens", model=MODEL, priority="bulk") == 12)
-        running.append(pool.submit(named, server, "query", INTERACTIVE))
-        wait_until(lambda: server.metric("umekomi_queued_tokens", model=MODEL, priority="interactive") == 6)
+        running += [pool.submit(ask, server, text, headers=BULK) for text in "bc"]
+        wait_until(lambda: server.metric("umekomi_queued_tokens", model=MODEL, priority="bulk") == 4)
+        running.append(pool.submit(ask, server, "q", headers=INTERACTIVE))
+        wait_until(lambda: server.metric("umekomi_queued_tokens", model=MODEL, priority="interactive") == 2)
         encoder.gate.set()
         for each in running:
             each.result()
-        assert set(order[:2]) == {"first", "query"}
+        assert [chr(prepared.ids[-1]) for prepared in encoder.runs[:2]] == ["f", "q"]
         assert server.metric("umekomi_queue_seconds_count", model=MODEL, priority="bulk") == 2
         assert server.metric("umekomi_queue_seconds_count", model=MODEL, priority="interactive") == 2
 
