@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Objective: TypeAlias = Literal["ranking", "similarity"]
-"""What pairs teach: that a query finds its text before others, or how alike two texts are by a score of people's."""
+"""What pairs teach: that a query finds its text before others, or how alike two texts are by people's scores."""
 
 
 @dataclass(frozen=True, slots=True)
