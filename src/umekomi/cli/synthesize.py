@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,12 +22,10 @@ from umekomi.cli.synthesize_inputs import (
 from umekomi.cli.synthesize_progress import TerminalWatch, cost_of, duration
 
 if TYPE_CHECKING:
-    from umekomi.synthesize.calls.llm import Llm
     from umekomi.synthesize.corpus import Corpus
+    from umekomi.synthesize.making import Made
     from umekomi.synthesize.pairs import Rejection
     from umekomi.synthesize.planning import Plan
-    from umekomi.synthesize.publishing import Logs
-    from umekomi.synthesize.settings import SynthesisSettings
 
 synthesize_app = typer.Typer(
     cls=options.RunByDefault,
@@ -89,6 +88,7 @@ def run(
     """
     from umekomi.documents.corpus.journal import single_run
     from umekomi.synthesize.calls.llm import Sampling
+    from umekomi.synthesize.making import RealQueries, Writer, make_pairs
     from umekomi.synthesize.output.files import LOCK
     from umekomi.synthesize.planning import build_plan
     from umekomi.synthesize.settings import SynthesisSettings
@@ -106,67 +106,31 @@ def run(
         splits=read_splits(splits) if splits else None,
     )
     watch = TerminalWatch(prompt_price=prompt_price, completion_price=completion_price)
-    real = read_queries(queries) if queries else []
+    real = RealQueries(read_queries(queries), model or options.DEFAULT_MODEL) if queries else None
     check_before(documents, output, prompts)
     with single_run(output / LOCK):
-        corpus = _open_corpus(documents, output, model)
+        corpus = open_corpus(documents, output, model)
         plan = build_plan(corpus, settings)
-        _print_plan(plan, corpus, prices=(prompt_price, completion_price))
-        _print_time(plan, output, slots=slots)
+        print_plan(plan, corpus, prices=(prompt_price, completion_price))
+        print_time(plan, output, slots=slots)
         if dry_run:
             return
-        _synthesize(
-            corpus,
-            plan,
-            settings,
-            output,
-            llm=llm,
-            slots=slots,
-            timeout_s=timeout,
-            threads=threads,
-            real=real,
-            explain=explain,
-            watch=watch,
+        made = make_pairs(
+            corpus, plan, Writer(llm, slots, timeout, threads), settings, folder=output, watch=watch, real=real
         )
+        _report(made, output, explain=explain)
 
 
-def _synthesize(
-    corpus: Corpus,
-    plan: Plan,
-    settings: SynthesisSettings,
-    output: Path,
-    *,
-    llm: str,
-    slots: int | None,
-    timeout_s: float,
-    threads: int | None,
-    real: list[str],
-    explain: bool,
-    watch: TerminalWatch,
-) -> None:
-    from umekomi.synthesize.calls.llm import open_llm
-    from umekomi.synthesize.output.files import REJECTED, read_rejections
-    from umekomi.synthesize.publishing import REPORT, publish
-    from umekomi.synthesize.run import synthesize
+def _report(made: Made, output: Path, *, explain: bool) -> None:
+    from umekomi.synthesize.output.files import REJECTED
+    from umekomi.synthesize.publishing import REPORT
 
-    opened: Llm = open_llm(llm, slots=slots, timeout_s=timeout_s, threads=threads, notify=options.notify)
-    try:
-        synthesis = synthesize(corpus, plan, opened, settings, folder=output, watch=watch)
-    finally:
-        opened.close()
-    logs = (
-        _match_logs(real, corpus, plan, settings=settings, synthetic=[pair.query for pair in synthesis.pairs])
-        if real
-        else None
-    )
-    counts = publish(output, corpus, plan, synthesis, settings=settings, llm_name=opened.name, logs=logs)
-    rejections = read_rejections(output)
     if explain:
-        _print_rejections(rejections)
-    for name, count in Counter(each.filter for each in rejections).most_common():
+        _print_rejections(made.rejections)
+    for name, count in Counter(each.filter for each in made.rejections).most_common():
         options.notify(f"left out by {name}: {count}")
-    kept = ", ".join(f"{split} {count}" for split, count in counts.items())
-    options.notify(f"{kept} pairs → {output}; {len(rejections)} left out, for reasons in {output / REJECTED}")
+    kept = ", ".join(f"{split} {count}" for split, count in made.counts.items())
+    options.notify(f"{kept} pairs → {output}; {len(made.rejections)} left out, for reasons in {output / REJECTED}")
     options.notify(f"report: {output / REPORT}")
 
 
@@ -201,20 +165,18 @@ def import_(folder: Folder, sheet: Annotated[Path, typer.Argument(help="The spre
     )
 
 
-def _open_corpus(documents: list[Path], output: Path, model: str | None) -> Corpus:
-    from umekomi.documents import load_counter
-    from umekomi.synthesize.corpus import open_corpus
+def open_corpus(documents: list[Path], output: Path, model: str | None) -> Corpus:
+    """The corpus of ``documents``, with progress."""
+    from umekomi.synthesize.making import read_corpus_for
 
-    counter = load_counter(model or options.DEFAULT_MODEL, notify=options.notify)
     with options.progress("reading documents", total=None) as advance:
-        corpus = open_corpus(documents, output, counter, progress=advance)
-    if corpus.report is not None:
-        totals = ", ".join(f"{count} {status}" for status, count in corpus.report.totals.items() if count)
-        options.notify(f"documents: {totals}; see {output / 'documents.json'}")
-    return corpus
+        return read_corpus_for(
+            model or options.DEFAULT_MODEL, documents, output, progress=advance, notify=options.notify
+        )
 
 
-def _print_plan(plan: Plan, corpus: Corpus, *, prices: tuple[float, float]) -> None:
+def print_plan(plan: Plan, corpus: Corpus, *, prices: tuple[float, float]) -> None:
+    """What is wanted, what it takes and what it could show."""
     options.notify(f"{len(corpus.chunks)} chunks of {len(plan.splits)} documents")
     for reason, count in plan.passed_over.items():
         options.notify(f"{count} chunks are passed over: {reason}")
@@ -233,41 +195,15 @@ def _print_plan(plan: Plan, corpus: Corpus, *, prices: tuple[float, float]) -> N
             options.notify(f"{split} stays empty: splits need three documents that are no near-duplicates")
 
 
-def _print_time(plan: Plan, output: Path, *, slots: int | None) -> None:
+def print_time(plan: Plan, output: Path, *, slots: int | None) -> None:
     """How long the calls will take: by those that were made, or by an assumption that is stated."""
-    from umekomi.synthesize.calls.ledger import Ledger
-    from umekomi.synthesize.calls.llm import DEFAULT_SLOTS
-    from umekomi.synthesize.planning import READ_PER_S, WRITTEN_PER_S
-    from umekomi.synthesize.run import LEDGER
+    from umekomi.synthesize.making import expect_seconds
 
-    with Ledger(output / LEDGER) as ledger:
-        timed = ledger.mean_seconds()
-    count = slots or DEFAULT_SLOTS
-    needed = duration(plan.expected_seconds(slots=count, call_seconds=timed))
-    basis = (
-        f"{timed:.1f} s a call, as earlier calls took"
-        if timed is not None
-        else f"assuming {READ_PER_S} tokens read and {WRITTEN_PER_S} written a second"
-    )
-    options.notify(f"expected time {needed} for all calls, with {count} at once and {basis}")
+    seconds, basis = expect_seconds(plan, output, slots=slots)
+    options.notify(f"expected time {duration(seconds)} for all calls, {basis}")
 
 
-def _match_logs(
-    real: list[str], corpus: Corpus, plan: Plan, *, settings: SynthesisSettings, synthetic: list[str]
-) -> Logs:
-    from umekomi.embedding.embedder import open_embedder
-    from umekomi.synthesize.logs import match_queries, measure_distance
-    from umekomi.synthesize.publishing import Logs, without_test
-
-    with open_embedder(settings.target or options.DEFAULT_MODEL, notify=options.notify) as embedder:
-        with options.progress("matching real queries", total=len(corpus.chunks)) as advance:
-            match = match_queries(real, corpus.chunks, embedder=embedder, advance=advance)
-        distance = measure_distance(real, synthetic, embedder=embedder)
-    match, tested = without_test(match, plan.splits)
-    return Logs(match, distance, tested)
-
-
-def _print_rejections(rejections: list[Rejection]) -> None:
+def _print_rejections(rejections: Sequence[Rejection]) -> None:
     for each in rejections:
         typer.echo(
             options.printable(f"{each.filter}: {each.pair.query or '(no query)'}: {each.evidence} [{each.pair.id}]")
