@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from umekomi.engines.head import load_head
@@ -24,7 +25,7 @@ from umekomi.models.ranking import read_score_activation, tells_types
 from umekomi.models.tokenizer import load_tokenizer
 from umekomi.types import Precision
 
-__all__ = ["open_encoder", "open_reranker"]
+__all__ = ["export_graph", "open_encoder", "open_reranker"]
 
 
 def open_encoder(bundle: Bundle, *, precision: Precision = "fp32", threads: int | None = None) -> OnnxEncoder:
@@ -78,6 +79,22 @@ def open_reranker(bundle: Bundle, *, precision: Precision = "fp32", threads: int
 def _open_built(
     bundle: Bundle, cutter: TextCutter, *, precision: Precision, pairs: bool = False
 ) -> BuiltTransformer:
+    return BuiltTransformer(Session(_find_graph(bundle, cutter, precision=precision, pairs=pairs)))
+
+
+def export_graph(bundle: Bundle, folder: Path, *, precision: Precision) -> None:
+    """Write the graph of an embedding model into ``folder``, which is made: ``graph.onnx`` and ``weights.bin``.
+
+    It is a copy of the graph in the store, built there first unless it is there: an engine that opens the model
+    later finds it. Raises as `open_encoder` does.
+    """
+    cutter = TextCutter(load_tokenizer(bundle.folder), max_tokens=bundle.card.max_tokens)
+    graph = _find_graph(bundle, cutter, precision=precision, pairs=False)
+    shutil.copytree(graph.parent, folder)
+
+
+def _find_graph(bundle: Bundle, cutter: TextCutter, *, precision: Precision, pairs: bool) -> Path:
+    """File of the graph in the store, built first where it is not there."""
     blueprint, checkpoint = read_model(bundle)
     if cutter.vocabulary > blueprint.vocabulary:
         raise BrokenModel(
@@ -90,8 +107,7 @@ def _open_built(
             f"holds {blueprint.positions.longest}; lower max_seq_length in sentence_bert_config.json"
         )
     samples = cutter.random_texts()
-    graph = open_graph(bundle, blueprint, checkpoint, precision=precision, samples=samples, pairs=pairs)
-    return BuiltTransformer(Session(graph))
+    return open_graph(bundle, blueprint, checkpoint, precision=precision, samples=samples, pairs=pairs)
 
 
 def _open_shipped(bundle: Bundle, *, precision: Precision) -> ShippedTransformer:
