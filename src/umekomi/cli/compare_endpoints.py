@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from umekomi.cli import options, parity_view
-from umekomi.cli.exit_codes import DIFFERS
+from umekomi.cli.exit_codes import CANNOT_REPLACE
 from umekomi.errors import ConfigError
 from umekomi.types import Role
 
@@ -74,7 +74,7 @@ def compare_endpoints(
         comparison = compare(sides[0], sides[1], wanted, reference=opened, model=old_name, advance=advance)
     parity_view.show(comparison, wanted, output=output, as_json=as_json)
     if not comparison.same:
-        raise typer.Exit(DIFFERS)
+        raise typer.Exit(CANNOT_REPLACE)
 
 
 def _key(variable: str | None) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from umekomi.cli import options, parity_view
-from umekomi.cli.exit_codes import DIFFERS
+from umekomi.cli.exit_codes import CANNOT_REPLACE
 from umekomi.types import Role
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def parity(
         comparison = _with_prompt_warning(comparison, opened.card, name, role)
     parity_view.show(comparison, wanted, output=output, as_json=as_json)
     if not comparison.same:
-        raise typer.Exit(DIFFERS)
+        raise typer.Exit(CANNOT_REPLACE)
 
 
 def _with_prompt_warning(comparison: Comparison, card: ModelCard, served: str, role: Role) -> Comparison:

@@ -6,8 +6,8 @@ from umekomi import errors
 
 INTERRUPTED = 130
 
-DIFFERS = 4
-"""The comparison was made, and what was compared is not the same."""
+CANNOT_REPLACE = 4
+"""A comparison was made, and the new one cannot take the place of the old: other vectors, or a worse model."""
 
 EXIT_CODES: dict[type[errors.UmekomiError], int] = {
     errors.UserError: 2,

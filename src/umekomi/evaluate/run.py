@@ -175,7 +175,7 @@ def _conclude(
         machine=describe_machine(),
         settings=settings.record()
         | {"primary": {task.name: primary_metric(task.kind, k=settings.k) for task in tasks}},
-        datasets=tuple(_dataset(task) for task in tasks),
+        datasets=tuple(describe_dataset(task) for task in tasks),
         models=tuple(models),
         scores=tuple(score for judgement in judged for score in judgement.scores),
         comparisons=tuple(comparison for judgement in judged for comparison in judgement.comparisons),
@@ -242,7 +242,8 @@ def _texts_of(task: Task) -> Sequence[str]:
     return task.first if isinstance(task, PairTask) else task.corpus
 
 
-def _dataset(task: Task) -> DatasetRecord:
+def describe_dataset(task: Task) -> DatasetRecord:
+    """The record of a data set as it was used."""
     origin = task.origin
     return DatasetRecord(
         name=task.name,

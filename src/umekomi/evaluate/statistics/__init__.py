@@ -5,7 +5,7 @@ from umekomi.evaluate.statistics.intervals import Interval, interval
 from umekomi.evaluate.statistics.power import items_to_separate, minimum_detectable_effect
 from umekomi.evaluate.statistics.ranking import holm, rank
 from umekomi.evaluate.statistics.reductions import value
-from umekomi.evaluate.statistics.verdicts import Judgement, judge
+from umekomi.evaluate.statistics.verdicts import Judgement, direction, judge
 
 __all__ = [
     "Interval",
@@ -13,6 +13,7 @@ __all__ = [
     "Paired",
     "compare",
     "compare_all",
+    "direction",
     "holm",
     "interval",
     "items_to_separate",

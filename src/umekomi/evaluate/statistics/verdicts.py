@@ -48,7 +48,7 @@ def judge(
     intervals = {name: interval_of(found[name], draws, column=column) for column, name in enumerate(order)}
     pairs = compare_drawn(found, draws, seed=seed)
     adjusted = holm([each.p for each in pairs.values()])
-    tied = sum(_verdict(each, p) == "tied" for each, p in zip(pairs.values(), adjusted, strict=True))
+    tied = sum(direction(each, p) == "tied" for each, p in zip(pairs.values(), adjusted, strict=True))
     about = _About(dataset, metric, unit, len(outcomes[order[0]].items), risk=RISK / max(1, tied))
     comparisons = tuple(
         _record(names, paired, p, about) for (names, paired), p in zip(pairs.items(), adjusted, strict=True)
@@ -91,7 +91,7 @@ class _About:
 
 
 def _record(names: tuple[str, str], paired: Paired, p: float, about: _About) -> ComparisonRecord:
-    verdict = _verdict(paired, p)
+    verdict = direction(paired, p)
     further = None
     if verdict == "tied":
         further = items_to_separate(about.items, delta=paired.delta, error=paired.error, risk=about.risk)
@@ -110,7 +110,8 @@ def _record(names: tuple[str, str], paired: Paired, p: float, about: _About) -> 
     )
 
 
-def _verdict(paired: Paired, p: float) -> Verdict:
+def direction(paired: Paired, p: float) -> Verdict:
+    """What one model is against the other. ``p`` is adjusted; the interval must agree with it."""
     if p >= RISK or paired.low <= 0 <= paired.high:
         return "tied"
     return "better" if paired.delta > 0 else "worse"

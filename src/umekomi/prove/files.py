@@ -1,0 +1,85 @@
+"""A proof to its folder and back, and whether a model's files are those that were proved."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from umekomi.errors import BrokenModel, InvalidInput
+from umekomi.models.digests import combine, sha256_of_file
+from umekomi.prove.results import SCHEMA, ProvedModel, TrainingReport
+from umekomi.writing import replacing
+
+REPORT_JSON = "training_report.json"
+UNHASHED = "README.md"
+"""Words about the model, which a person may edit."""
+
+
+def write_training_report(folder: Path, report: TrainingReport) -> None:
+    """Write training_report.json in one step. Raises `StoreError` where ``folder`` cannot be written."""
+    with replacing(folder / REPORT_JSON) as file:
+        text = json.dumps(report.model_dump(mode="json", by_alias=True), ensure_ascii=False, indent=2)
+        file.write(text.encode() + b"\n")
+
+
+def read_training_report(folder: Path) -> TrainingReport:
+    """The report in ``folder``, or the file itself. Raises `InvalidInput` for what is no such file."""
+    path = folder / REPORT_JSON if folder.is_dir() else folder
+    try:
+        content: Any = json.loads(path.read_bytes())
+        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+            raise InvalidInput(f"{path}: not a report of umekomi train (its schema is not '{SCHEMA}')")
+        return TrainingReport.model_validate(content)
+    except OSError as error:
+        raise InvalidInput(
+            f"{path}: cannot be read: {error.strerror or error}; is this the folder of a finished umekomi train?"
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(f"{path}: {where}: {first['msg']}") from None
+    except ValueError as error:
+        raise InvalidInput(f"{path}: not JSON: {error}") from None
+
+
+def describe_model(model: Path, fingerprint: str, *, folder: Path) -> ProvedModel:
+    """The files of ``model`` as they are now. ``folder``: where the report will lie. Raises `BrokenModel`."""
+    files = digest_files(model)
+    if not files:
+        raise BrokenModel(f"{model}: has no files; was the model exported?")
+    path = model.resolve()
+    inside = path.is_relative_to(folder.resolve())
+    return ProvedModel(
+        path=path.relative_to(folder.resolve()).as_posix() if inside else path.as_posix(),
+        fingerprint=fingerprint,
+        weights_digest=_digest(files),
+        files=files,
+    )
+
+
+def check_proved(model: Path, proved: ProvedModel) -> None:
+    """Raise `BrokenModel`, naming a file, unless the files of ``model`` are those that were proved."""
+    now = digest_files(model)
+    if now == proved.files:
+        return
+    changed = next(name for name in sorted({*now, *proved.files}) if now.get(name) != proved.files.get(name))
+    what = "is gone" if changed not in now else "has changed" if changed in proved.files else "has come"
+    raise BrokenModel(
+        f"{model}: {changed} {what} since the model was proved; promote what was proved, or train and prove anew"
+    )
+
+
+def digest_files(model: Path) -> dict[str, str]:
+    """Name to SHA-256 of every file below ``model``, by name, without the README. Raises `BrokenModel`."""
+    try:
+        found = sorted(path for path in model.rglob("*") if path.is_file() and path.name != UNHASHED)
+        return {path.relative_to(model).as_posix(): sha256_of_file(path) for path in found}
+    except OSError as error:
+        raise BrokenModel(f"{model}: cannot be read: {error.strerror or error}") from None
+
+
+def _digest(files: dict[str, str]) -> str:
+    return combine([part for name in sorted(files) for part in (name, files[name])])

@@ -1,0 +1,109 @@
+"""The verdict on a training, and the words for it. The rule and its reasons: docs/design/015.
+
+Pure: outcomes of both models in, a verdict out. At most 5 % of trainings that changed nothing are not TIED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from umekomi.evaluate.results import Verdict as Direction
+from umekomi.evaluate.statistics import direction, holm
+from umekomi.evaluate.statistics.power import RISK
+from umekomi.prove import wording
+from umekomi.prove.comparing import Difference, Judged, Trial, compare_trial
+from umekomi.prove.results import ComparisonRecord, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict, in one sentence, with its reasons and every comparison."""
+
+    verdict: Verdict
+    sentence: str
+    reasons: tuple[str, ...]
+    comparisons: tuple[ComparisonRecord, ...]
+
+
+def decide(trials: Sequence[Trial], *, tolerated_loss: float, resamples: int, seed: int) -> Decision:
+    """REGRESSED where a trained metric is lower by more than chance, or a general one by more than chance and by
+    more than ``tolerated_loss``; else IMPROVED where a trained one is higher by more than chance; else TIED.
+
+    Chance: the randomisation test over groups at 5 %, by Holm over all primary metrics.
+    """
+    found = [compare_trial(trial, resamples=resamples, seed=seed) for trial in trials]
+    judged = _judge_primaries(trials, [each[0] for each in found])
+    regressed = any(each.regressed(tolerated_loss) for each in judged)
+    improved = any(each.trial.part != "general" and each.direction == "better" for each in judged)
+    verdict: Verdict = "REGRESSED" if regressed else "IMPROVED" if improved else "TIED"
+    comparisons = [
+        record
+        for each, differences in zip(judged, found, strict=True)
+        for record in (_primary_record(each), *_other_records(each.trial, differences[1:]))
+    ]
+    return Decision(
+        verdict,
+        wording.sentence(judged, tolerated_loss),
+        tuple(wording.reasons(judged, tolerated_loss)),
+        tuple(comparisons),
+    )
+
+
+def _judge_primaries(trials: Sequence[Trial], differences: Sequence[Difference]) -> list[Judged]:
+    able = [
+        (at, each.paired)
+        for at, (trial, each) in enumerate(zip(trials, differences, strict=True))
+        if trial.decides and each.paired is not None
+    ]
+    adjusted = dict(zip((at for at, _ in able), holm([paired.p for _, paired in able]), strict=True))
+    judged = []
+    for at, (trial, each) in enumerate(zip(trials, differences, strict=True)):
+        p = adjusted.get(at)
+        towards: Direction = "tied" if p is None or each.paired is None else direction(each.paired, p)
+        detectable = None if p is None else each.detectable(trial.items, risk=RISK / len(able))
+        judged.append(Judged(trial, each, p, towards, detectable))
+    return judged
+
+
+def _primary_record(judged: Judged) -> ComparisonRecord:
+    return _record(judged.trial, judged.difference, judged.p, decides=True, detectable=judged.detectable)
+
+
+def _other_records(trial: Trial, differences: Sequence[Difference]) -> list[ComparisonRecord]:
+    """Metrics that do not decide, corrected among themselves."""
+    paired = [each.paired for each in differences]
+    known = [each.p for each in paired if each is not None]
+    if not trial.decides or len(known) < len(paired):
+        return [_record(trial, each, None, decides=False) for each in differences]
+    return [
+        _record(trial, each, p, decides=False, detectable=each.detectable(trial.items, risk=RISK))
+        for each, p in zip(differences, holm(known), strict=True)
+    ]
+
+
+def _record(
+    trial: Trial, found: Difference, p: float | None, *, decides: bool, detectable: float | None = None
+) -> ComparisonRecord:
+    paired = found.paired
+    wins, ties, losses = found.balance or (None, None, None)
+    return ComparisonRecord(
+        part=trial.part,
+        dataset=trial.dataset,
+        metric=found.metric,
+        base=found.base,
+        tuned=found.tuned,
+        delta=found.delta,
+        ci95=None if paired is None else (paired.low, paired.high),
+        p=None if paired is None else paired.p,
+        p_adjusted=p,
+        decides=decides,
+        verdict="tied" if paired is None or p is None else direction(paired, p),
+        wins=wins,
+        ties=ties,
+        losses=losses,
+        detectable=detectable,
+        items=trial.items,
+        groups=None if trial.groups is None else trial.units,
+        sentence=wording.clause(trial, found, p),
+    )

@@ -1,0 +1,112 @@
+"""What a proof says in plain words: the sentence that sums it up, and the reasons below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from umekomi.evaluate.statistics import direction
+from umekomi.evaluate.statistics.power import RISK
+from umekomi.prove.comparing import Difference, Judged, Trial, fewest_units
+from umekomi.prove.results import Part
+
+NAMES = {"ndcg": "nDCG", "mrr": "MRR", "map": "MAP", "spearman": "Spearman"}
+_ITEMS: dict[Part, str] = {"domain": "test quer|y|ies", "preference": "held-out pair||s", "general": "item||s"}
+_GROUPS: dict[Part, str] = {"domain": "document||s", "preference": "group||s", "general": "group||s"}
+
+
+def metric_name(metric: str) -> str:
+    """``ndcg@10`` as people write it."""
+    name, at, cut = metric.partition("@")
+    return NAMES.get(name, name) + at + cut
+
+
+def sentence(judged: Sequence[Judged], tolerated_loss: float) -> str:
+    """What happened, for someone who has not seen such a report before."""
+    trained = [each for each in judged if each.trial.part != "general"]
+    general = [each for each in judged if each.trial.part == "general"]
+    said = [clause(each.trial, each.difference, each.p) for each in trained]
+    if not general:
+        said.append("no general set was asked, so what was forgotten is not known")
+    lost = [each for each in general if each.direction == "worse"]
+    for each in lost:
+        verb = "more than the tolerated" if each.regressed(tolerated_loss) else "within the tolerated"
+        said.append(f"{clause(each.trial, each.difference, each.p)}, {verb} {tolerated_loss:.3f}")
+    kept = [each.trial.dataset for each in general if each.direction != "worse"]
+    if kept:
+        said.append(f"no loss found on {_listed(kept)}")
+    return "; ".join(said)
+
+
+def clause(trial: Trial, found: Difference, p: float | None) -> str:
+    """One metric before and after, with what the difference is worth. ``p`` is adjusted."""
+    name = metric_name(found.metric)
+    if trial.part != "domain":
+        name = f"{name} on {trial.dataset}"
+    where = f"on {_extent(trial)}"
+    if found.same:
+        return f"{name} is {found.base:.3f} before and after, the same in every one, {where}"
+    change = f"from {found.base:.3f} to {found.tuned:.3f}"
+    if found.paired is None:
+        return f"{name} went {change} {where}, which cannot be told from chance"
+    bounds = f"({found.delta:+.3f} [{found.paired.low:+.3f}, {found.paired.high:+.3f}])"
+    towards = "tied" if p is None else direction(found.paired, p)
+    if towards == "tied":
+        why = "too few to tell it from chance" if p is None else "no more than chance"
+        return f"{name} went {change} {bounds} {where}, {why}"
+    return f"{name} {'rose' if towards == 'better' else 'fell'} {change} {bounds} {where}"
+
+
+def reasons(judged: Sequence[Judged], tolerated_loss: float) -> Iterator[str]:
+    """What the verdict rests on and what it cannot say."""
+    decisions = sum(each.p is not None for each in judged)
+    for each in judged:
+        yield from _about_size(each, decisions)
+        if each.direction == "tied" and each.detectable is not None:
+            yield (
+                f"{each.trial.dataset}: a change of {metric_name(each.difference.metric)} by {each.detectable:.3f} "
+                "or more would have been found with 80 % probability; a smaller one may well be there"
+            )
+        yield from _about_loss(each, tolerated_loss)
+
+
+def _about_size(judged: Judged, decisions: int) -> Iterator[str]:
+    trial = judged.trial
+    units = _extent(trial)
+    needed = fewest_units(max(1, decisions), risk=RISK)
+    if judged.p is None:
+        yield f"{trial.dataset}: {units} cannot decide anything; test on {needed} {_unit(trial, needed)} or more"
+    elif trial.units < needed:
+        yield (
+            f"{trial.dataset}: {units} can hardly decide anything beside {decisions - 1} other data sets; test on "
+            f"{needed} {_unit(trial, needed)} or more"
+        )
+
+
+def _about_loss(judged: Judged, tolerated_loss: float) -> Iterator[str]:
+    """What a general set may have lost unseen."""
+    paired = judged.difference.paired
+    if judged.trial.part != "general" or judged.direction != "tied" or paired is None:
+        return
+    if -paired.low > tolerated_loss:
+        yield f"{judged.trial.dataset}: a loss of up to {-paired.low:.3f} cannot be ruled out"
+
+
+def _extent(trial: Trial) -> str:
+    items = f"{trial.items} {_count(_ITEMS[trial.part], trial.items)}"
+    if trial.groups is None:
+        return items
+    return f"{items} of {trial.units} {_count(_GROUPS[trial.part], trial.units)}"
+
+
+def _unit(trial: Trial, number: int) -> str:
+    return _count((_ITEMS if trial.groups is None else _GROUPS)[trial.part], number)
+
+
+def _count(forms: str, number: int) -> str:
+    """``forms`` is stem|singular|plural."""
+    stem, one, many = forms.split("|")
+    return stem + (one if number == 1 else many)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
