@@ -1,4 +1,4 @@
-"""Writing a file so that it is there whole or not at all. A leaf."""
+"""Writing a file or a folder so that it is there whole or not at all. A leaf."""
 
 from __future__ import annotations
 
@@ -28,3 +28,20 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def sync_tree(folder: Path) -> None:
+    """Bring every file of ``folder`` to the disk, so that it can be renamed into place. Raises `OSError`."""
+    for path in [*folder.rglob("*"), folder]:
+        sync_path(path)
+
+
+def sync_path(path: Path) -> None:
+    """Bring a file's content, or a folder's names, to the disk. Raises `OSError`."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -19,7 +19,6 @@ all of it or nothing. Reading takes no lock and writes nothing, so a read-only s
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +32,7 @@ from filelock import FileLock, Timeout
 
 from umekomi.errors import BrokenModel, StoreError
 from umekomi.models.digests import combine, sha256_of_file
+from umekomi.writing import sync_path, sync_tree
 
 Kind: TypeAlias = Literal["models", "converted", "graphs"]
 KINDS: tuple[Kind, ...] = ("models", "converted", "graphs")
@@ -117,11 +117,11 @@ class Store:
             try:
                 build(files)
                 _write_manifest(temporary, kind, key, about or {})
-                _sync_tree(temporary)
+                sync_tree(temporary)
                 place = self.place(kind, key)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 temporary.rename(place)
-                _sync(place.parent)
+                sync_path(place.parent)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
             return place / _FILES
@@ -269,18 +269,3 @@ def _write_manifest(folder: Path, kind: Kind, key: str, about: Mapping[str, Any]
     }
     content = {"kind": kind, "key": key, "about": dict(about), "files": listed}
     (folder / _MANIFEST).write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in [*folder.rglob("*"), folder]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    if path.is_dir() and os.name == "nt":
-        return  # Windows opens no folders
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -55,7 +55,7 @@ def load_module(bundle: Bundle, *, task: Task, device: Any, number_format: Numbe
     torch = require("torch", extra="train")
     config = _build_config(bundle)
     model_class = _model_class(bundle, config, task)
-    with _quiet(), named(bundle):
+    with quietly(), named(bundle):
         tensors = _read_tensors(bundle)
         _check_size(bundle, model_class, config, tensors)
         with nullcontext() if number_format == "fp32" else COMPUTING:
@@ -81,7 +81,7 @@ def _build_config(bundle: Bundle) -> Any:
             f"{transformers.__version__} does not know; a newer one may"
         )
     values = {k: v for k, v in bundle.config.items() if k not in _NOT_TAKEN and not k.startswith("_")}
-    with _quiet(), named(bundle):
+    with quietly(), named(bundle):
         config = config_class.from_dict({**values, "use_cache": False})
         config.use_cache = False  # a cache of the past would only take memory
     return config
@@ -197,7 +197,7 @@ def named(bundle: Bundle) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Without the library's progress bars and reports: what matters of them becomes an error.
 
     One load at a time: these switches, and what the library changes while it builds a model, are the process's.
