@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from kit.server import wait_until
 from umekomi.embedding.embedder import Embedder
 from umekomi.embedding.lanes import LEAST_BATCH_TOKENS
 from umekomi.engines.hashing import HashingEncoder, hashing_bundle
@@ -99,6 +100,7 @@ def test_closing_fails_what_waits_and_lets_running_finish() -> None:
     waiting = embedder.submit(embedder.prepare(["waiting, of another length"], role="raw"))
     closer = threading.Thread(target=embedder.close)
     closer.start()
+    wait_until(lambda: not embedder.ready, what="the beginning of the end")  # or the lane might take what waits
     encoder.gate.set()
     closer.join(20)
     assert running.result(20).shape == (1, 16)
