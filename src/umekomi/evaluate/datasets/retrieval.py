@@ -92,10 +92,10 @@ class _Rows:
     _document_ids: dict[str, int] = field(default_factory=dict)
 
     def add(self, row: Row, where: str, *, place: str) -> None:
-        for text in _iter_texts(self._cell(row, "negatives"), where):
+        for text in iter_texts(self._cell(row, "negatives"), where):
             self._document(text, None, where)
         query = text_of(self._cell(row, "query"), where)
-        positives = list(_iter_texts(self._cell(row, "positive"), where))
+        positives = list(iter_texts(self._cell(row, "positive"), where))
         gain = score_of(self._cell(row, "score"), where) if "score" in self.plan.columns else 1.0
         if query is None or not positives or gain is None:
             reason = "empty query" if query is None else "no document" if not positives else "no score"
@@ -131,7 +131,7 @@ class _Rows:
         return at
 
 
-def _iter_texts(cell: Any, where: str) -> Iterator[str]:
+def iter_texts(cell: Any, where: str) -> Iterator[str]:
     """The texts of a cell: one, or a list of them, or of objects with ``text`` and a ``title``."""
     for value in cell if isinstance(cell, list) else [cell]:
         if isinstance(value, dict) and "text" not in value:

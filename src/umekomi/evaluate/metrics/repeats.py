@@ -43,7 +43,7 @@ def find_repeats(texts: Sequence[str]) -> Repeats:
     Near ones are looked for among texts that agree in one of eight bands of four minimum hashes (Broder 1997,
     doi:10.1109/SEQUEN.1997.666900) and then compared exactly; at the limit, 1 in 70 pairs is missed.
     """
-    plain = [_plain(text) for text in texts]
+    plain = [fold(text) for text in texts]
     seen: dict[str, int] = {}
     first = np.array([seen.setdefault(text, row) for row, text in enumerate(plain)], np.int64)
     exact = first != np.arange(len(texts))
@@ -53,8 +53,43 @@ def find_repeats(texts: Sequence[str]) -> Repeats:
     return Repeats(first[first], exact)
 
 
-def _plain(text: str) -> str:
+def find_known(texts: Sequence[str], known: Sequence[str]) -> Repeats:
+    """For each of ``texts``, the first of ``known`` that it repeats, as `find_repeats` tells it; -1 for none."""
+    plain, others = [fold(text) for text in texts], [fold(text) for text in known]
+    seen: dict[str, int] = {}
+    for row, text in enumerate(others):
+        seen.setdefault(text, row)
+    first = np.array([seen.get(text, -1) for text in plain], np.int64)
+    exact = first >= 0
+    left, distinct = np.flatnonzero(~exact).tolist(), list(seen.values())
+    if left and distinct:
+        buckets = _bucketed([others[row] for row in distinct])
+        for row, bands in zip(left, _bands([plain[row] for row in left]).tolist(), strict=True):
+            rows = sorted({other for band, key in enumerate(bands) for other in buckets.get((band, key), ())})
+            near = (
+                distinct[other] for other in rows if _jaccard(plain[row], others[distinct[other]]) >= NEAR_JACCARD
+            )
+            first[row] = next(near, -1)
+    return Repeats(first, exact)
+
+
+def is_near(text: str, other: str) -> bool:
+    """Whether two texts repeat each other, to the letter or with `NEAR_JACCARD` of their 5-grams."""
+    return _jaccard(fold(text), fold(other)) >= NEAR_JACCARD
+
+
+def fold(text: str) -> str:
+    """``text`` as repeats are told by: without differences of width, case and white space."""
     return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _bucketed(texts: Sequence[str]) -> dict[tuple[int, int], list[int]]:
+    """Rows by band and its hash."""
+    buckets: dict[tuple[int, int], list[int]] = {}
+    for row, bands in enumerate(_bands(texts).tolist()):
+        for band, key in enumerate(bands):
+            buckets.setdefault((band, key), []).append(row)
+    return buckets
 
 
 def _iter_near(texts: Sequence[str]) -> list[tuple[int, int]]:

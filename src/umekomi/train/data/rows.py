@@ -1,0 +1,230 @@
+"""Rows of a table to examples: what is missing is listed and refused, what repeats is left out and counted."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from umekomi.errors import InvalidInput
+from umekomi.evaluate.datasets.cells import label_of, score_of, shown, text_of
+from umekomi.evaluate.datasets.columns import ColumnRole, Plan, listed, plan_columns
+from umekomi.evaluate.datasets.retrieval import iter_texts
+from umekomi.evaluate.datasets.tables import Row, Table
+from umekomi.evaluate.metrics.repeats import fold
+from umekomi.train.examples import Example, Objective
+
+SHOWN_ROWS = 20
+
+_NEGATIVES = re.compile(r"(hard[ _-]?)?neg(ative)?s?([ _-]?passages?)?[ _-]?\d*|負例[ _]?\d*", re.IGNORECASE)
+_DOCUMENTS = ("document_id", "doc_id", "docid")
+_LIST_IN_CELL = re.compile(r"""\s*\[\s*(["']).*\1\s*\]\s*""", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The examples of one table, in its order, and what became of the others."""
+
+    objective: Objective
+    examples: tuple[Example, ...]
+    skipped: Counter[str] = field(default_factory=Counter)
+    notes: tuple[str, ...] = ()
+
+
+def read_rows(table: Table, *, columns: Mapping[ColumnRole, str]) -> Rows:
+    """The pairs of ``table``: of queries and the texts that answer them, or of two texts and how alike they are.
+
+    columns  those that the user named; the others are known by their names, as in an evaluation
+
+    Raises `InvalidInput` for columns that make no pairs, for rows without a query or a positive, all of them
+    listed, and for a score that is no number.
+    """
+    plan = _plan(table, columns)
+    if plan.kind == "pairs":
+        return _read_scored(table, plan)
+    likeness = None if _negative_columns(table, plan) else _likeness_column(table, plan)
+    if likeness is not None:
+        found: dict[ColumnRole, str] = {"first": plan.columns["query"], "second": plan.columns["positive"]}
+        return _read_scored(table, plan_columns(table, found | {"score": likeness}, "pairs"))
+    return _Ranking(table, plan).read()
+
+
+def _plan(table: Table, columns: Mapping[ColumnRole, str]) -> Plan:
+    for kind in ("pairs", "retrieval"):
+        try:
+            return plan_columns(table, columns, kind)
+        except InvalidInput:
+            if any(column not in table.columns for column in columns.values()):
+                raise
+    raise InvalidInput(
+        f"{table.name}: no pairs to train on in the columns {listed(table.columns)}; training needs query and "
+        "positive, with negatives if there are any, or sentence1, sentence2 and score",
+        param="source",
+    )
+
+
+def _likeness_column(table: Table, plan: Plan) -> str | None:
+    """A column of scores beside queries and positives that are no judgements: how alike the two are.
+
+    One that says the same of every row says nothing, and is not used.
+    """
+    if "score" in plan.columns:
+        return None
+    named: dict[ColumnRole, str] = {"first": plan.columns["query"], "second": plan.columns["positive"]}
+    try:
+        column = plan_columns(table, named, "pairs").columns["score"]
+    except InvalidInput:
+        return None
+    values = {str(value).strip() for value in table.values(column) if value is not None}
+    return column if len(values - {""}) > 1 else None
+
+
+def _negative_columns(table: Table, plan: Plan) -> list[str]:
+    taken = {column for role, column in plan.columns.items() if role != "negatives"}
+    given = plan.columns.get("negatives")
+    return [c for c in table.columns if c not in taken and (c == given or _NEGATIVES.fullmatch(c.strip()))]
+
+
+def _read_scored(table: Table, plan: Plan) -> Rows:
+    examples: list[Example] = []
+    missing: list[str] = []
+    skipped: Counter[str] = Counter()
+    seen: set[tuple[str, str, float]] = set()
+    for index, row in enumerate(table.rows):
+        where = table.where(index)
+        first, second = (text_of(row.get(plan.columns[role]), where) for role in ("first", "second"))
+        score = score_of(row.get(plan.columns["score"]), where)
+        if first is None and second is None:
+            skipped["empty row"] += 1
+        elif first is None or second is None:
+            missing.append(f"{table.unit} {table.places[index]}")
+        elif score is None:
+            skipped["no score"] += 1
+        elif (key := (fold(first), fold(second), score)) in seen:
+            skipped["repeats an earlier pair"] += 1
+        else:
+            seen.add(key)
+            examples.append(_labelled(Example("", first, second, score=score), row, plan, place=table, index=index))
+    _refuse_missing(table, missing, "a text; a scored pair has two")
+    if len({example.score for example in examples}) == 1:
+        raise InvalidInput(
+            f"{table.name}: every score in '{plan.columns['score']}' is {examples[0].score}; nothing can be "
+            "learned from that; name another column, or call the texts query and positive",
+            param="source",
+        )
+    return Rows("similarity", tuple(examples), skipped, table.notes)
+
+
+@dataclass(slots=True)
+class _Ranking:
+    """Collects queries with their positives and negatives."""
+
+    table: Table
+    plan: Plan
+    skipped: Counter[str] = field(default_factory=Counter)
+    missing: list[str] = field(default_factory=list)
+    found: dict[tuple[str, str], Example] = field(default_factory=dict)
+    judged_wrong: dict[str, list[str]] = field(default_factory=dict)
+    cut: int = 0
+
+    def read(self) -> Rows:
+        columns = _negative_columns(self.table, self.plan)
+        for index, row in enumerate(self.table.rows):
+            self._add(index, row, columns)
+        _refuse_missing(self.table, self.missing, "a query or a positive; a pair has both")
+        notes = list(self.table.notes)
+        if self.cut:
+            notes.append(f"{self.cut} rows are of a report that shows texts cut, and may end in the middle")
+        return Rows("ranking", tuple(self._without_contradictions()), self.skipped, tuple(notes))
+
+    def _add(self, index: int, row: Row, negative_columns: list[str]) -> None:
+        where = self.table.where(index)
+        query = text_of(self._cell(row, "query"), where)
+        positives = self._texts(self._cell(row, "positive"), where)
+        negatives = [text for column in negative_columns for text in self._texts(row.get(column), where)]
+        gain = score_of(self._cell(row, "score"), where) if "score" in self.plan.columns else 1.0
+        if query is None and not positives:
+            self.skipped["empty row"] += 1
+        elif query is None or not positives:
+            self.missing.append(f"{self.table.unit} {self.table.places[index]}")
+        elif gain is None:
+            self.skipped["no score"] += 1
+        elif gain <= 0:
+            self.judged_wrong.setdefault(fold(query), []).extend(positives)
+        else:
+            self.cut += row.get("text_cut_at") is not None
+            for number, positive in enumerate(positives):
+                example = Example("", query, positive, tuple(negatives))
+                example = _labelled(example, row, self.plan, place=self.table, index=index)
+                if number:  # ids of a row are of its first positive
+                    example = replace(example, id=f"{example.id}-{number + 1}", chunk_id="")
+                self._keep(example)
+
+    def _keep(self, example: Example) -> None:
+        key = (fold(example.query), fold(example.positive))
+        if key[0] == key[1]:
+            self.skipped["query and positive are the same"] += 1
+        elif (earlier := self.found.get(key)) is not None:
+            self.skipped["repeats an earlier pair"] += 1
+            self.found[key] = replace(earlier, negatives=(*earlier.negatives, *example.negatives))
+        else:
+            self.found[key] = example
+
+    def _without_contradictions(self) -> list[Example]:
+        right: dict[str, set[str]] = {}
+        for query, positive in self.found:
+            right.setdefault(query, {query}).add(positive)
+        kept = []
+        for (query, _), example in self.found.items():
+            given = (*example.negatives, *self.judged_wrong.get(query, ()))
+            distinct = {fold(text): text for text in reversed(given)}
+            negatives = tuple(text for key, text in reversed(distinct.items()) if key not in right[query])
+            if lost := len(distinct) - len(negatives):
+                self.skipped["negative that is a positive of its query"] += lost
+            kept.append(replace(example, negatives=negatives))
+        return kept
+
+    def _cell(self, row: Row, role: ColumnRole) -> Any:
+        return row.get(self.plan.columns[role]) if role in self.plan.columns else None
+
+    def _texts(self, cell: Any, where: str) -> list[str]:
+        if isinstance(cell, str) and _LIST_IN_CELL.fullmatch(cell):
+            raise InvalidInput(
+                f"{where}: {shown(cell)} looks like a list written into one cell; give each text a column "
+                "(negative_1, negative_2 …), or a list in JSON Lines",
+                param="source",
+            )
+        return list(iter_texts(cell, where))
+
+
+def _labelled(example: Example, row: Row, plan: Plan, *, place: Table, index: int) -> Example:
+    """``example`` with the identifiers of its row. A report's export has its own: of data sets, not documents."""
+    where = place.where(index)
+
+    def label(column: str | None) -> str:
+        return (label_of(row.get(column), where) if column is not None else None) or ""
+
+    exported = "positive_id" in row and "query_id" in row
+    document = next((column for column in _DOCUMENTS if column in row), None)
+    page = row.get("page")
+    return replace(
+        example,
+        id=label(plan.columns.get("id", "query_id")) or str(place.places[index]),
+        chunk_id=label(plan.columns.get("document_id")),
+        document_id=label(document or (None if exported else plan.columns.get("group"))),
+        source="" if exported else label("source"),
+        page=page if type(page) is int else None,
+    )
+
+
+def _refuse_missing(table: Table, places: list[str], what: str) -> None:
+    if places:
+        some = ", ".join(places[:SHOWN_ROWS]) + (
+            f" and {len(places) - SHOWN_ROWS} more" * (len(places) > SHOWN_ROWS)
+        )
+        rows = "1 row lacks" if len(places) == 1 else f"{len(places)} rows lack"
+        raise InvalidInput(
+            f"{table.name}: {rows} {what}: {some}; fill in what is missing, or delete the row", param="source"
+        )
