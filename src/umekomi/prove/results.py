@@ -91,18 +91,17 @@ class CauseRecord(Record):
 
 
 class ExampleRecord(Record):
-    """A test query whose right text changed its rank. Null: beyond `depth` texts."""
+    """A test item that changed its place: a query whose right text did, or a pair of texts among all pairs."""
 
     dataset: str
     query: str
     expected: str
-    base_rank: int | None
+    base_rank: int | None = Field(description="From 1; null beyond `depth`. Of a pair: its place by cosine.")
     tuned_rank: int | None
+    rated_rank: int | None = Field(default=None, description="Of a pair: its place by people's ratings.")
     depth: int
     better: bool
-    overtaken_by: str | None = Field(
-        default=None, description="Where it fell: the first text before the right one."
-    )
+    overtaken_by: str | None = Field(default=None, description="Where it fell: the first text that is no answer.")
     causes: tuple[CauseRecord, ...] = ()
 
 

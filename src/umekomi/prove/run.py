@@ -12,11 +12,13 @@ from umekomi.evaluate.candidates.vectors import check_cache, count_texts
 from umekomi.evaluate.run import describe_dataset, describe_machine
 from umekomi.evaluate.settings import Watch
 from umekomi.evaluate.tasks import Task
+from umekomi.prove.causes import explain_moved
 from umekomi.prove.comparing import Trial, metric_record, metric_records, trial_of
+from umekomi.prove.examples import find_moved
 from umekomi.prove.files import describe_model
 from umekomi.prove.inputs import Alpha, ProofSettings, ProofTasks, Story, TrainingPair
 from umekomi.prove.measuring import Measured, measure
-from umekomi.prove.results import AlphaRecord, DatasetUse, TrainingReport
+from umekomi.prove.results import AlphaRecord, DatasetUse, ExampleRecord, TrainingReport
 from umekomi.prove.verdict import decide
 
 
@@ -55,6 +57,7 @@ def prove(
             for record in metric_records(trial, resamples=settings.resamples, seed=settings.seed)
         ]
         advance(1)
+    examples = _examples(tasks, before, after, pairs, tuned=tuned, settings=settings, watch=watch)
     model = None if story.model is None else describe_model(story.model, tuned.fingerprint, folder=folder)
     return TrainingReport(
         umekomi=version("umekomi"),
@@ -68,6 +71,7 @@ def prove(
         metrics=tuple(metrics),
         comparisons=decision.comparisons,
         alphas=_alpha_records(alphas, trials[0], settings),
+        examples=examples,
         datasets=tuple(_dataset_use(trial, task) for trial, (_, task) in zip(trials, tasks, strict=True)),
         data=story.data,
         training=story.training,
@@ -94,6 +98,28 @@ def _measure_all(candidate: Candidate, tasks: ProofTasks, settings: ProofSetting
                 )
             )
     return measured
+
+
+def _examples(
+    tasks: ProofTasks,
+    before: Sequence[Measured],
+    after: Sequence[Measured],
+    pairs: Sequence[TrainingPair],
+    *,
+    tuned: Candidate,
+    settings: ProofSettings,
+    watch: Watch,
+) -> tuple[ExampleRecord, ...]:
+    """What moved on the data sets that were trained for."""
+    found: list[ExampleRecord] = []
+    measured = zip(tasks, before, after, strict=True)
+    trained = [(task, old, new) for (part, task), old, new in measured if part != "general"]
+    with watch.stage("examples and their likely causes", total=len(trained)) as advance:
+        for task, old, new in trained:
+            moved = find_moved(task, old, new, count=settings.examples)
+            found += explain_moved(task, moved, pairs, tuned, role=settings.role, cache=settings.cache_folder)
+            advance(1)
+    return tuple(found)
 
 
 def _alpha_records(alphas: Sequence[Alpha], trial: Trial, settings: ProofSettings) -> tuple[AlphaRecord, ...]:
