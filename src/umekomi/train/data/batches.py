@@ -140,8 +140,8 @@ class RankingBatches:
         reason = f"{what} stands in {times} of {count} pairs, and two of them are never in one batch"
         if alone > count / 2:
             raise InvalidInput(
-                f"{alone} of {count} pairs would be in a batch alone, with nothing to tell their texts from: {reason}; give "
-                " pairs of more texts, or leave most of the repeats out",
+                f"{alone} of {count} pairs would be alone in their batch, with nothing beside them: {reason}; "
+                "give pairs of more texts, or leave most of the repeats out",
                 param="source",
             )
         mean, wanted = count / len(self._plan), min(self.limit, count)
