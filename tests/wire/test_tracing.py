@@ -49,8 +49,8 @@ def test_a_request_and_its_stages_below_the_clients_span() -> None:
         assert [span.name for span in below] == ["receive", "load", "tokenise", "queue", "run", "encode"]
         moments = [moment for span in below for moment in (span.start_time_unix_nano, span.end_time_unix_nano)]
         assert moments == sorted(moments)
-        assert root.start_time_unix_nano <= moments[0] + 50_000_000
-        assert moments[-1] <= root.end_time_unix_nano + 50_000_000
+        assert root.start_time_unix_nano <= moments[0]
+        assert moments[-1] <= root.end_time_unix_nano
         assert len(collector.spans) == 7  # and none of /healthz
         assert collector.resources[0]["service.name"] == "検索"
 

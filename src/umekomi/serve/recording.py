@@ -151,7 +151,7 @@ class Recording:
     def _begin_span(self, scope: Scope, record: Record) -> RequestSpan | None:
         if self._service.tracing is None or scope["path"] in _POLLED:
             return None
-        span = self._service.tracing.begin(scope, request_id=record.id)
+        span = self._service.tracing.begin(scope, request_id=record.id, started=record.started)
         record.facts["trace"] = span.trace_id
         return span
 

@@ -40,10 +40,10 @@ _OPERATIONS = {
 class RequestSpan:
     """The span of one request, and the context that it hands on to other servers."""
 
-    def __init__(self, span: Span, carrier: Mapping[str, str], tracer: Tracer) -> None:
+    def __init__(self, span: Span, carrier: Mapping[str, str], tracer: Tracer, *, epoch_ns: int) -> None:
         self._span = span
         self._tracer = tracer
-        self._epoch_ns = time.time_ns() - int(time.perf_counter() * 1e9)
+        self._epoch_ns = epoch_ns
         self._token: Token[Mapping[str, str]] = handed_on.set(carrier)
 
     @property
@@ -66,14 +66,10 @@ class RequestSpan:
             for stage in stages:
                 kind = SpanKind.CLIENT if stage.name == "upstream" else SpanKind.INTERNAL
                 child = self._tracer.start_span(
-                    stage.name, context=context, kind=kind, start_time=self._ns(stage.began)
+                    stage.name, context=context, kind=kind, start_time=self._epoch_ns + _ns(stage.began)
                 )
-                child.end(end_time=self._ns(stage.ended))
-        span.end()
-
-    def _ns(self, seconds: float) -> int:
-        """A moment of `time.perf_counter` in nanoseconds since 1970."""
-        return self._epoch_ns + int(seconds * 1e9)
+                child.end(end_time=self._epoch_ns + _ns(stage.ended))
+        span.end(end_time=self._epoch_ns + _ns(time.perf_counter()))
 
 
 class Tracing:
@@ -86,10 +82,15 @@ class Tracing:
         self._tracer: Tracer = provider.get_tracer("umekomi", __version__)  # type: ignore[assignment]
         self._propagator = TraceContextTextMapPropagator()
 
-    def begin(self, scope: Scope, *, request_id: str) -> RequestSpan:
-        """A span below the one that the client names by ``traceparent``, if any."""
+    def begin(self, scope: Scope, *, request_id: str, started: float) -> RequestSpan:
+        """A span below the one that the client names by ``traceparent``, if any.
+
+        ``started`` is on the clock of `time.perf_counter`, which tells the span's end and its stages too: by two
+        clocks, a stage could stick out of its request where the machine is busy.
+        """
         from opentelemetry.trace import SpanKind, set_span_in_context
 
+        epoch_ns = time.time_ns() - _ns(time.perf_counter())
         headers = Headers(scope=scope)
         sent = {name: headers[name] for name in ("traceparent", "tracestate") if name in headers}
         span = self._tracer.start_span(
@@ -97,10 +98,11 @@ class Tracing:
             context=self._propagator.extract(sent),
             kind=SpanKind.SERVER,
             attributes={"umekomi.request_id": request_id, "url.scheme": scope["scheme"]},
+            start_time=epoch_ns + _ns(started),
         )
         carrier: dict[str, str] = {}
         self._propagator.inject(carrier, set_span_in_context(span))
-        return RequestSpan(span, carrier, self._tracer)
+        return RequestSpan(span, carrier, self._tracer, epoch_ns=epoch_ns)
 
     def close(self) -> None:
         """Send what is left, for up to `FLUSH_S`."""
@@ -131,6 +133,10 @@ def build_provider(settings: TracingSettings, exporter: SpanExporter) -> TracerP
     )
     provider.add_span_processor(export.BatchSpanProcessor(exporter))
     return provider
+
+
+def _ns(seconds: float) -> int:
+    return int(seconds * 1e9)
 
 
 def _attributes(route: str, method: str, status: int, facts: Mapping[str, Any]) -> dict[str, str | int]:
