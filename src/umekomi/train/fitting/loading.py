@@ -1,0 +1,167 @@
+"""From a bundle to the module that is trained: which models can be, and how they are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from umekomi.engines.hashing import PREFIX as HASHING_PREFIX
+from umekomi.errors import BrokenModel, ConfigError, UnsupportedModel
+from umekomi.extras import check_installed, require
+from umekomi.models.bundle import Bundle
+from umekomi.models.card import ModelCard, Pooling
+from umekomi.models.files import read_json
+from umekomi.models.layout import MODULES
+from umekomi.models.names import FolderName, parse_name
+from umekomi.models.sources import open_model
+from umekomi.types import Precision
+
+INSTEAD = "intfloat/multilingual-e5-small, BAAI/bge-base-en-v1.5 or cl-nagoya/ruri-v3-70m"
+"""Models that can be trained, to name where one cannot."""
+
+_POOLING_WORDS: dict[Pooling, str] = {"mean_sqrt_len": "mean_sqrt_len_tokens"}
+"""Where sentence-transformers' word is another."""
+
+_STATIC = ("StaticEmbedding", "model2vec")
+_PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
+
+
+def check_training_extra() -> None:
+    """Raise `MissingExtra` where a package is missing that training needs."""
+    check_installed(
+        "torch",
+        "transformers",
+        "sentence_transformers",
+        "accelerate",
+        "datasets",
+        "peft",
+        "tensorboardX",
+        extra="train",
+    )
+
+
+def open_base(name: str, *, notify: Callable[[str], None] | None = None) -> Bundle:
+    """The model of this name, which can be trained. Raises what `open_model` raises, and `UnsupportedModel`."""
+    if name.startswith(("http://", "https://")):
+        raise UnsupportedModel(
+            f"{name}: a served model's weights are not here; train a folder or a hub id: {INSTEAD}"
+        )
+    if name.startswith(HASHING_PREFIX):
+        raise UnsupportedModel(f"{name}: makes vectors from hashes and has no weights; train {INSTEAD}")
+    stem, _, suffix = name.rpartition(":")
+    if stem and suffix in _PRECISIONS:
+        raise ConfigError(f"{name}: training needs the whole weights; write -m {stem}")
+    _refuse_static(name)
+    bundle = open_model(name, notify=notify)
+    check_base(bundle)
+    return bundle
+
+
+def check_base(bundle: Bundle) -> None:
+    """Raise `UnsupportedModel`, saying what to use, for a model whose weights cannot be trained here."""
+    card = bundle.card
+    if card.format == "gguf":
+        reason = "is a GGUF file, whose weights are packed for running"
+    elif card.format != "safetensors":
+        reason = f"has {card.format} weights only, which run but cannot be trained"
+    elif "embedding" not in card.capabilities:
+        reason = f"makes no vectors ({', '.join(card.capabilities)})"
+    elif card.in_pieces:
+        reason = "was made for generating text"
+    else:
+        return
+    raise UnsupportedModel(
+        f"{card.name}: {reason}; train the safetensors model that it was made from, or {INSTEAD}"
+    )
+
+
+def build_model(bundle: Bundle, *, max_length: int | None) -> Any:
+    """The ``SentenceTransformer`` of ``bundle`` in float32 on the CPU, with the card's prompts.
+
+    Texts are cut at ``max_length`` tokens, the card's limit at most. Raises `BrokenModel` where weights do not fit.
+    """
+    torch = require("torch", extra="train")
+    sentence_transformers = require("sentence_transformers", extra="train")
+    modules = require("sentence_transformers.sentence_transformer.modules", extra="train")
+    card, folder = bundle.card, str(bundle.folder)
+    limit = min(max_length or card.max_tokens, card.max_tokens)
+    # A checkpoint in half precision must not be trained in it: small steps would round to nothing.
+    options = {
+        "dtype": torch.float32,
+        "use_safetensors": True,
+        "local_files_only": True,
+        "trust_remote_code": False,
+    }
+    with quiet():
+        try:
+            if (bundle.folder / MODULES).exists():
+                model = sentence_transformers.SentenceTransformer(
+                    folder, device="cpu", model_kwargs=options, local_files_only=True, trust_remote_code=False
+                )
+            else:
+                parts = [modules.Transformer(folder, max_seq_length=limit, model_kwargs=options)]
+                parts += _after_transformer(card, parts[0].get_embedding_dimension(), modules)
+                model = sentence_transformers.SentenceTransformer(modules=parts, device="cpu")
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise BrokenModel(f"{card.name}: cannot be loaded for training: {_first_line(error)}") from None
+    if model.get_embedding_dimension() != card.dim:
+        raise BrokenModel(
+            f"{card.name}: gives vectors of {model.get_embedding_dimension()} numbers; its card says {card.dim}"
+        )
+    model.prompts = {role: card.prompts.get(role, "") for role in ("query", "document")} | dict(card.prompts)
+    model.max_seq_length = limit
+    # Else the library looks for training texts to show in a card of its own; ours is written at the export.
+    model.model_card_data.widget = [{}]
+    return model
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the libraries' progress bars and advice: ours is the only progress, and errors are raised anyway."""
+    transformers = require("transformers.utils.logging", extra="train")
+    datasets = require("datasets", extra="train")
+    level, bars = transformers.get_verbosity(), transformers.is_progress_bar_enabled()
+    set_bars = datasets.are_progress_bars_disabled()
+    transformers.set_verbosity_error()
+    transformers.disable_progress_bar()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        transformers.set_verbosity(level)
+        if bars:
+            transformers.enable_progress_bar()
+        if not set_bars:
+            datasets.enable_progress_bars()
+
+
+def _after_transformer(card: ModelCard, width: int, modules: Any) -> list[Any]:
+    """What the catalog or the files say of a model that ships no modules.json."""
+    pooling = modules.Pooling(width, pooling_mode=_POOLING_WORDS.get(card.pooling, card.pooling))
+    return [pooling, modules.Normalize()] if card.normalize else [pooling]
+
+
+def _refuse_static(name: str) -> None:
+    """Such a model has one vector for each token and nothing that gradients of ours would reach."""
+    place = parse_name(name)
+    if not isinstance(place, FolderName):
+        return
+    files = [place.path / MODULES, place.path / "config.json"]
+    if any(word in str(read_json(file)) for file in files if file.exists() for word in _STATIC):
+        raise UnsupportedModel(
+            f"{name}: is a static model, a table of token vectors without a transformer to train; train {INSTEAD}, "
+            "and distil a static model from the result if you need one"
+        )
+
+
+def folder_of(path: Path) -> Any:
+    """The ``SentenceTransformer`` that `fit` wrote."""
+    sentence_transformers = require("sentence_transformers", extra="train")
+    with quiet():
+        return sentence_transformers.SentenceTransformer(str(path), device="cpu", local_files_only=True)
+
+
+def _first_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
