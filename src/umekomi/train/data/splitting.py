@@ -15,7 +15,7 @@ def split_examples(examples: Sequence[Example]) -> tuple[dict[Split, list[Exampl
     Examples that share a document, a text or nearly one stay together. The content alone decides: the same rows get
     the same splits in any order, so that a run with another seed is tested on the same pairs.
     """
-    leaders = _cluster(examples)
+    leaders = cluster_examples(examples)
     members: dict[int, list[Example]] = {}
     for example, leader in zip(examples, leaders, strict=True):
         members.setdefault(leader, []).append(example)
@@ -31,7 +31,7 @@ def split_examples(examples: Sequence[Example]) -> tuple[dict[Split, list[Exampl
     return splits, len(members)
 
 
-def _cluster(examples: Sequence[Example]) -> list[int]:
+def cluster_examples(examples: Sequence[Example]) -> list[int]:
     """For each example, the row that stands for all that share something with it, over any number of steps."""
     texts = dict.fromkeys(text for example in examples for text in (example.query, example.positive))
     documents = [SplitDocument(build_id("text", text), "", text, 0) for text in texts]
