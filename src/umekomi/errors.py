@@ -17,6 +17,7 @@ UmekomiError                    everything that umekomi raises on purpose
 │   └── RateLimited             an API key has used what it may use in a minute
 ├── Unavailable                 loading failed a moment ago, or the server is draining
 ├── EngineError                 a runtime failed while computing; exit code 1
+│   └── GateFailed              an exported model gives other vectors than the one that it was made of
 └── UpstreamError               another server that we relay to failed
     ├── UpstreamRefusal         it would not do this request, but may do others
     └── UpstreamTimeout         it did not answer in time
@@ -106,6 +107,10 @@ class Unavailable(UmekomiError):
 
 class EngineError(UmekomiError):
     """A runtime failed while computing."""
+
+
+class GateFailed(EngineError):
+    """An exported model gives other vectors than the one that it was made of. The message says on which text."""
 
 
 class UpstreamError(UmekomiError):

@@ -38,7 +38,7 @@ class Checkpoint:
     def __init__(self, paths: Iterable[Path]) -> None:
         self._stored: dict[str, Stored] = {}
         for path in paths:
-            self._stored.update({_modern_name(name): stored for name, stored in read_header(path).items()})
+            self._stored.update({modern_name(name): stored for name, stored in read_header(path).items()})
         self._where = ", ".join(sorted({str(stored.path) for stored in self._stored.values()}))
 
     @property
@@ -144,7 +144,8 @@ def _read_entry(path: Path, name: str, entry: object, *, data_start: int, size: 
     return Stored(path, data_start + first, end - first, dtype, shape)
 
 
-def _modern_name(name: str) -> str:
+def modern_name(name: str) -> str:
+    """The name that the libraries of today give the tensor that a file calls ``name``."""
     for old, new in _RENAMED.items():
         if name.endswith("LayerNorm" + old):
             return name.removesuffix(old) + new

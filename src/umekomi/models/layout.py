@@ -33,7 +33,7 @@ _MODULE_TYPE = re.compile(
 )
 
 # Boolean keys up to release 5, and the words of the pooling_mode key since.
-_LEGACY_POOLING: Mapping[str, Pooling] = {
+LEGACY_POOLING: Mapping[str, Pooling] = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
     "pooling_mode_mean_tokens": "mean",
@@ -196,9 +196,9 @@ def _pooling_modes(settings: Mapping[str, Any], path: Path) -> list[Pooling]:
     legacy_keys = [key for key in settings if key.startswith("pooling_mode_")]
     active = [key for key in legacy_keys if settings[key] is not False]
     for key in active:
-        if key not in _LEGACY_POOLING or settings[key] is not True:
+        if key not in LEGACY_POOLING or settings[key] is not True:
             raise UnsupportedModel(f"{path}: unknown pooling: {key} is {settings[key]!r}")
-    legacy = [_LEGACY_POOLING[key] for key in active]
+    legacy = [LEGACY_POOLING[key] for key in active]
     if "pooling_mode" not in settings:
         return legacy
     words = settings["pooling_mode"]

@@ -29,8 +29,8 @@ UNUSED = "pooler"
 then, and other ones each time a model is opened."""
 
 
-def open_sentence_model(folder: Path, card: ModelCard, *, device: str = "cpu") -> Any:
-    """The ``SentenceTransformer`` in ``folder`` in fp32, with the context and the prompts of ``card``.
+def open_sentence_model(folder: Path, *, device: str = "cpu") -> Any:
+    """The ``SentenceTransformer`` in ``folder`` as its files say, in fp32.
 
     Raises `MissingExtra`, `ConfigError` for a device that is not there, and `BrokenModel` where the library cannot
     open the folder.
@@ -46,9 +46,6 @@ def open_sentence_model(folder: Path, card: ModelCard, *, device: str = "cpu") -
     except Exception as error:  # whatever the libraries say of a folder that they cannot open
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise BrokenModel(f"{folder}: sentence-transformers cannot open it: {reason}") from None
-    model.max_seq_length = card.max_tokens
-    model.prompts = {**model.prompts, **card.prompts}
-    model.default_prompt_name = None
     return model.float().eval()
 
 

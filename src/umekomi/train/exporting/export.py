@@ -1,0 +1,164 @@
+"""`export`: a mixture of base and tuned weights as a folder that umekomi and sentence-transformers open."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from umekomi.engines.onnx import export_graph
+from umekomi.errors import StoreError, UnsupportedModel
+from umekomi.evaluate.settings import Watch
+from umekomi.models.architectures import BUILDABLE
+from umekomi.models.bundle import Bundle
+from umekomi.models.card import ModelCard
+from umekomi.models.sources import open_model
+from umekomi.models.weights import SINGLE
+from umekomi.train.exporting.files import write_files
+from umekomi.train.exporting.readme import Provenance, write_readme
+from umekomi.train.exporting.tensors import rewrite_weights
+from umekomi.train.merging import Merge
+from umekomi.types import Precision
+from umekomi.writing import sync_path, sync_tree
+
+CHECKED = "model"
+UNCHECKED = "model.unchecked"
+FAILED = "model.failed"
+"""Names of the exported folder: only what passed the gate is called ``model``."""
+
+_PARTIAL = ".model.partial"
+_OLD = ".model.old"
+
+GRAPHS = "onnx"
+"""Folder of the graphs: ``onnx/fp32`` and ``onnx/int8``. Not ``onnx/model.onnx``, by which other libraries know
+graphs with other inputs."""
+
+_PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A whole exported folder in ``out``.
+
+    card      as the folder is opened; its fingerprint is the base's where no weight changed
+    measured  fingerprint of the candidate that was measured in memory
+    graphs    precisions whose graphs are in the folder; none for a model that runs in torch only
+    notes     what a user must know about this export
+    """
+
+    out: Path
+    folder: Path
+    card: ModelCard
+    measured: str
+    graphs: tuple[Precision, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def engine(self) -> str:
+        return "onnx" if self.graphs else "torch"
+
+    def renamed(self, name: str) -> Exported:
+        """The same folder under another name in ``out``; what has that name goes. Raises `StoreError`."""
+        target, old = self.out / name, self.out / _OLD
+        try:
+            shutil.rmtree(old, ignore_errors=True)
+            if target.exists():
+                target.rename(old)
+            self.folder.rename(target)
+            sync_path(self.out)
+            shutil.rmtree(old, ignore_errors=True)
+        except OSError as error:
+            raise StoreError(f"{target}: cannot be written: {error.strerror or error}") from None
+        return replace(self, folder=target)
+
+
+def check_exportable(base: Bundle, *, notify: Callable[[str], None]) -> None:
+    """Tell ``notify`` at the start of a training what its export will not be.
+
+    Raises `UnsupportedModel` for a base whose vectors no exported folder could give.
+    """
+    card = base.card
+    if card.format != "safetensors" or card.in_pieces:
+        raise UnsupportedModel(f"{card.name}: only encoders of texts in safetensors can be exported after training")
+    if card.architecture not in BUILDABLE:
+        notify(_torch_only(card.name, card.architecture))
+    if card.licence is None:
+        notify(f"{card.name}: its licence is not known; find out before you pass on what you train from it")
+
+
+def export(merge: Merge, *, alpha: float, out: Path, provenance: Provenance, watch: Watch) -> Exported:
+    """Write the mixture of ``alpha`` to ``out``, under the name `UNCHECKED` until `check_parity` has passed it.
+
+    Whole or not at all: it is written beside and renamed. What an earlier export left behind is removed; a folder
+    that passed stays until the next one passes. Raises `BrokenModel` where the weights do not fit the base's files,
+    `StoreError` where ``out`` or the store cannot be written.
+    """
+    measured = merge.candidate(alpha).fingerprint
+    folder = out / _PARTIAL
+    try:
+        _clean(out)
+        folder.mkdir(parents=True)
+        with watch.stage("exporting the tuned model", total=3) as advance:
+            notes = _write_model(merge, alpha, folder)
+            advance(1)
+            graphs, missing = _write_graphs(folder, name=merge.bundle.card.name)
+            advance(1)
+            write_readme(folder, merge.bundle, alpha=alpha, provenance=provenance, graphs=bool(graphs))
+            card = open_model(str(folder.resolve())).card
+            sync_tree(folder)
+            advance(1)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    notes += missing
+    for note in notes:
+        watch.notify(note)
+    return Exported(out, folder, card, measured, graphs, notes).renamed(UNCHECKED)
+
+
+def _clean(out: Path) -> None:
+    """Remove what a killed or failed export left."""
+    for name in (_PARTIAL, _OLD, UNCHECKED, FAILED):
+        if (out / name).exists():
+            shutil.rmtree(out / name)
+
+
+def _write_model(merge: Merge, alpha: float, folder: Path) -> tuple[str, ...]:
+    """Weights, tokenizer and settings; what there is to say of them."""
+    base = merge.bundle
+    merge.take(alpha)
+    widened = rewrite_weights(base.weights, _state(merge.model[0].auto_model), folder=folder)
+    layers = [module for module in list(merge.model)[1:] if len(module.state_dict())]
+    for layer, module in zip(base.card.dense, layers, strict=True):
+        source = base.folder / layer.path / SINGLE
+        widened += rewrite_weights([source], _state(module), folder=folder / layer.path)
+    write_files(base, folder, widened=bool(widened))
+    if not widened:
+        return ()
+    return (f"{base.card.name} is stored in half precision; weights that changed were exported as float32",)
+
+
+def _write_graphs(folder: Path, *, name: str) -> tuple[tuple[Precision, ...], tuple[str, ...]]:
+    """The graphs that could be built, and why others could not."""
+    bundle = open_model(str(folder.resolve()))
+    if bundle.card.architecture not in BUILDABLE:
+        return (), (_torch_only(name, bundle.card.architecture),)
+    bundle = replace(bundle, card=replace(bundle.card, name=f"{name} (tuned)"))
+    try:
+        for precision in _PRECISIONS:
+            export_graph(bundle, folder / GRAPHS / precision, precision=precision)
+    except UnsupportedModel as error:
+        shutil.rmtree(folder / GRAPHS, ignore_errors=True)
+        return (), (f"{_torch_only(name, bundle.card.architecture)} ({error})",)
+    return _PRECISIONS, ()
+
+
+def _state(module: Any) -> dict[str, Any]:
+    return {name: value.detach().cpu() for name, value in module.state_dict().items()}
+
+
+def _torch_only(name: str, architecture: str) -> str:
+    return (
+        f"{name}: no ONNX graph can be built for {architecture}; the tuned model runs in torch only, without int8"
+    )
