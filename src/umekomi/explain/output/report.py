@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 from umekomi.explain.output.pictures import bars, histogram, scatter
 from umekomi.explain.reading import Study
@@ -19,7 +17,7 @@ from umekomi.explain.results import (
     MovedBlock,
 )
 from umekomi.explain.settings import RISK
-from umekomi.pages import section, shorten, table
+from umekomi.pages import notes, page, section, shorten, table
 from umekomi.writing import replacing
 
 REPORT = "report.html"
@@ -30,7 +28,6 @@ def write_report(
     path: Path, study: Study, explanations: Sequence[Explanation], comparison: Comparison | None
 ) -> None:
     """Write the page. Raises `StoreError`."""
-    page = Template(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
     target = study.question.target
     models = " and ".join(str(each.model["name"]) for each in explanations)
     grouped = f"by '{study.question.group}'" if study.question.group else "of rows with the same texts"
@@ -40,15 +37,13 @@ def write_report(
         sections.append(_comparison(comparison))
     for each in explanations:
         sections += _model(each, target, named=comparison is not None)
-    text = page.substitute(target=escape(target), lead=escape(lead), sections="\n".join(filter(None, sections)))
     with replacing(path) as file:
-        file.write(text.encode())
+        file.write(page(f"What explains {target}", lead, sections).encode())
 
 
 def _notes(study: Study) -> str:
-    notes = [*study.notes, *(f"{count} rows left out: {reason}" for reason, count in study.skipped.items())]
-    listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    return section("About the table", f'<ul class="notes">{listed}</ul>') if notes else ""
+    said = [*study.notes, *(f"{count} rows left out: {reason}" for reason, count in study.skipped.items())]
+    return section("About the table", notes(said)) if said else ""
 
 
 def _model(explanation: Explanation, target: str, *, named: bool) -> list[str]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
-from umekomi.pages import section, shorten, table
+from umekomi.pages import figures, notes, page, section, shorten, table, tag
 from umekomi.synthesize.corpus import Corpus
 from umekomi.synthesize.pairs import SPLITS, Pair, Rejection, Split
 from umekomi.writing import replacing
@@ -31,7 +29,6 @@ def write_report(
     summary: Mapping[str, Any],
 ) -> None:
     """Write report.html, which opens without network and runs no script. Raises `StoreError`."""
-    page = Template(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
     lead = (
         f"{len(pairs)} pairs from {len({pair.document_id for pair in pairs})} documents, written by "
         f"{summary['llm']['name']}."
@@ -43,21 +40,18 @@ def write_report(
         _examples(pairs),
         _rejected(rejections),
     )
-    text = page.substitute(lead=escape(lead), sections="\n".join(sections))
     with replacing(folder / REPORT) as file:
-        file.write(text.encode())
+        file.write(page("Training pairs", lead, sections).encode())
 
 
 def _overview(pairs: Sequence[Pair], splits: Mapping[str, Split], summary: Mapping[str, Any]) -> str:
     by_split = Counter(splits[pair.document_id] for pair in pairs)
     by_style = Counter(pair.style for pair in pairs)
     by_origin = Counter(pair.origin for pair in pairs)
-    figures: list[tuple[str, str]] = [(split, f"{by_split[split]}") for split in SPLITS]
-    figures += [(f"style: {style}", f"{count}") for style, count in by_style.most_common()]
-    figures += [(f"written by: {origin}", f"{count}") for origin, count in by_origin.most_common()]
-    cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in figures)
-    notes = "".join(f"<li>{escape(note)}</li>" for note in summary["notes"])
-    return section("What there is", f'<dl class="figures">{cells}</dl>', f'<ul class="notes">{notes}</ul>')
+    counts: list[tuple[str, str]] = [(split, f"{by_split[split]}") for split in SPLITS]
+    counts += [(f"style: {style}", f"{count}") for style, count in by_style.most_common()]
+    counts += [(f"written by: {origin}", f"{count}") for origin, count in by_origin.most_common()]
+    return section("What there is", figures(counts), notes(summary["notes"]))
 
 
 def _left_out(rejections: Sequence[Rejection], summary: Mapping[str, Any]) -> str:
@@ -106,8 +100,8 @@ def _rejected(rejections: Sequence[Rejection]) -> str:
 
 def _example(pair: Pair, why: str) -> str:
     place = f"{pair.source}, page {pair.page}" if pair.page else pair.source
-    said = f'<span class="tag">{escape(shorten(why))}</span> ' if why else ""
+    said = f"{tag(shorten(why))} " if why else ""
     return (
-        f'<p><span class="query">{escape(pair.query) or "–"}</span> <span class="tag">{escape(pair.style)}</span> '
+        f'<p><span class="query">{escape(pair.query) or "–"}</span> {tag(pair.style)} '
         f"{said}</p><blockquote>{escape(shorten(pair.positive))}<br>{escape(place)}</blockquote>"
     )
