@@ -33,17 +33,15 @@ class RankingBatches:
       left with a single example where the others are full.
 
     The same seed and epoch give the same batches on every machine; another epoch gives others of the same number.
-    ``batch_size`` is None to loaders, which take it as "batches differ in size"; `limit` is the number asked for.
-    """
 
-    batch_size = None
-    drop_last = False
+    notes  said where texts that repeat make batches smaller than asked for
+    """
 
     def __init__(self, examples: Sequence[Example], *, batch_size: int, seed: int) -> None:
         """Raises `InvalidInput` where most examples would be in a batch alone, with nothing to tell them from."""
         if batch_size < 1:
             raise InvalidInput(f"batch size {batch_size}: the smallest is 1", param="batch_size")
-        self.limit = batch_size
+        self._limit = batch_size
         self.notes: tuple[str, ...] = ()
         self._seed = seed
         self._epoch = 0
@@ -51,11 +49,6 @@ class RankingBatches:
         self._counts = Counter(key for keys in self._keys for key in keys)
         self._plan = self._build_plan()
         self._check(examples)
-
-    @property
-    def sampler(self) -> RankingBatches:
-        """Itself: where loaders that share batches among processes look for `set_epoch`."""
-        return self
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the batches that the next iteration gives."""
@@ -76,7 +69,7 @@ class RankingBatches:
         count = len(self._keys)
         weight = [sum(self._counts[key] - 1 for key in keys) for keys in self._keys]
         order = sorted(range(count), key=lambda row: -weight[row])
-        batches = max(-(-count // self.limit), max(self._counts.values(), default=0))
+        batches = max(-(-count // self._limit), max(self._counts.values(), default=0))
         while (plan := self._try(order, batches)) is None:
             batches = max(batches + 1, int(batches * _GROWTH))
         return plan
@@ -86,11 +79,11 @@ class RankingBatches:
         holders: dict[str, set[int]] = {key: set() for key in self._counts}
         emptiest = [(0, batch) for batch in range(batches)]
         for row in order:
-            taken = set[int]().union(*(holders[key] for key in self._keys[row]))
+            taken = [holders[key] for key in self._keys[row]]
             passed = []
-            while emptiest and emptiest[0][1] in taken:
+            while emptiest and any(emptiest[0][1] in batches_of for batches_of in taken):
                 passed.append(heapq.heappop(emptiest))
-            if not emptiest or emptiest[0][0] >= self.limit:
+            if not emptiest or emptiest[0][0] >= self._limit:
                 return None
             size, batch = heapq.heappop(emptiest)
             plan[batch].append(row)
@@ -131,7 +124,7 @@ class RankingBatches:
         if not count:
             raise InvalidInput("no pairs to train on", param="source")
         alone = sum(len(batch) == 1 and not examples[batch[0]].negatives for batch in self._plan)
-        needed = -(-count // self.limit)
+        needed = -(-count // self._limit)
         if len(self._plan) == needed and not alone:
             return
         key, times = self._counts.most_common(1)[0]
@@ -144,7 +137,7 @@ class RankingBatches:
                 "give pairs of more texts, or leave most of the repeats out",
                 param="source",
             )
-        mean, wanted = count / len(self._plan), min(self.limit, count)
+        mean, wanted = count / len(self._plan), min(self._limit, count)
         self.notes = (f"batches hold {mean:.1f} pairs on average instead of {wanted}: {reason}",)
 
 

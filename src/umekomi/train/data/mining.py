@@ -29,13 +29,21 @@ _DEEPER = 4
 
 
 def mine_negatives(
-    data: TrainingData, candidate: Candidate, *, count: int, margin: float, cache: Path, watch: Watch
+    data: TrainingData,
+    candidate: Candidate,
+    *,
+    count: int,
+    margin: float,
+    cache: Path,
+    watch: Watch,
+    batch_size: int = 64,
 ) -> TrainingData:
     """``data`` whose train pairs have ``count`` negatives, the hardest that the rules allow; given ones come first.
 
-    count   0 mines none; pairs with scores have no negatives and stay as they are
-    margin  a negative's similarity to the query is at most (1 − ``margin``) of the positive's
-    cache   where vectors are kept
+    count       0 mines none; pairs with scores have no negatives and stay as they are
+    margin      a negative's similarity to the query is at most (1 − ``margin``) of the positive's
+    cache       where vectors are kept
+    batch_size  of the training: no text is taken so often that batches, which hold it once, would become smaller
 
     Never taken: the positive's chunk or text, a neighbouring chunk of its document (any chunk of it where offsets
     are not known), a near-duplicate of it, another positive of the query, a text or document of dev or test. How
@@ -54,7 +62,8 @@ def mine_negatives(
     passed = Counter[str]()
     if pool:
         vectors = _embed(examples, pool, candidate, cache=cache, watch=watch)
-        mined, passed = _Search(_Rules.of(data), list(pool.items()), vectors, count, margin).run(examples)
+        rules = _Rules.of(data, batch_size)
+        mined, passed = _Search(rules, list(pool.items()), vectors, count, margin).run(examples)
     train = list(data.train)
     for row, texts in zip(wanting, mined, strict=True):
         train[row] = replace(train[row], negatives=(*train[row].negatives, *texts))
@@ -64,39 +73,62 @@ def mine_negatives(
 
 
 @dataclass(frozen=True, slots=True)
+class _Pair:
+    """What one pair may not be given, in folded texts. ``rights`` are all positives of its query, as they are."""
+
+    own: frozenset[str]
+    answers: frozenset[str]
+    beside: Sequence[frozenset[str]]
+    rights: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Rules:
-    """What a pair may not be given as a negative, in folded texts.
+    """What pairs may not be given, in folded texts.
 
     around  a text to the sets of those beside it in its documents
-    right   a query to its positives
+    right   a query to its positives, as they are
+    uses    in how many pairs a text stands: ``most`` at most, no more than there are batches anyway
     """
 
     around: Mapping[str, Sequence[frozenset[str]]]
     right: Mapping[str, Sequence[str]]
+    uses: Counter[str]
+    most: int
 
     @classmethod
-    def of(cls, data: TrainingData) -> _Rules:
+    def of(cls, data: TrainingData, batch_size: int) -> _Rules:
         right: dict[str, list[str]] = defaultdict(list)
+        uses = Counter[str]()
         for example in data.train:
             right[fold(example.query)].append(example.positive)
+            uses.update({fold(text) for text in (example.query, example.positive, *example.negatives)})
         around: dict[str, list[frozenset[str]]] = defaultdict(list)
         for key, beside in _iter_beside(data.corpus):
             around[key].append(beside)
-        return cls(around, right)
+        batches = -(-len(data.train) // batch_size)
+        return cls(around, right, uses, max(batches, max(uses.values(), default=0)))
 
-    def refuse(self, example: Example, key: str, text: str, *, too_near: bool) -> str | None:
-        """Why ``text`` is no negative for the pair; None where it may be."""
+    def pair(self, example: Example) -> _Pair:
         query, positive = fold(example.query), fold(example.positive)
-        if key in (query, positive):
-            return "the positive or the query itself"
         rights = self.right[query]
-        if any(key == fold(right) for right in rights):
+        return _Pair(
+            frozenset((query, positive)), frozenset(map(fold, rights)), self.around.get(positive, ()), rights
+        )
+
+    def refuse(self, pair: _Pair, key: str, text: str, *, too_near: bool) -> str | None:
+        """Why ``text`` is no negative for the pair; None where it may be."""
+        if key in pair.own:
+            return "the positive or the query itself"
+        if key in pair.answers:
             return "another positive of the query"
-        if any(key in beside for beside in self.around.get(positive, ())):
+        if any(key in beside for beside in pair.beside):
             return "beside the positive in its document"
         if too_near:
             return "too near the query to be surely wrong"
-        if any(is_near(text, right) for right in rights):
+        if self.uses[key] >= self.most:
+            return "in as many pairs as there are batches"
+        if any(is_near(text, right) for right in pair.rights):
             return "nearly the positive's text"
         return None
 
@@ -139,6 +171,7 @@ class _Search:
                 else:
                     mined[row] = chosen
                     passed.update(reasons)
+                    self.rules.uses.update(map(fold, chosen))
             rows = np.array(unfilled, np.int64)
             depth = min(len(self.pool), depth * _DEEPER)
         return mined, passed
@@ -147,6 +180,7 @@ class _Search:
         self, example: Example, ranked: Iterator[tuple[int, float]], limit: float
     ) -> tuple[tuple[str, ...], Counter[str]]:
         have = {fold(text) for text in example.negatives}
+        pair = self.rules.pair(example)
         chosen: list[str] = []
         passed = Counter[str]()
         for row, similarity in ranked:
@@ -155,7 +189,7 @@ class _Search:
             key, text = self.pool[row]
             if key in have:
                 continue
-            reason = self.rules.refuse(example, key, text, too_near=similarity > limit)
+            reason = self.rules.refuse(pair, key, text, too_near=similarity > limit)
             if reason is None:
                 chosen.append(text)
             else:
