@@ -44,7 +44,7 @@ def clause(trial: Trial, found: Difference, p: float | None) -> str:
         name = f"{name} on {trial.dataset}"
     where = f"on {_extent(trial)}"
     if found.same:
-        return f"{name} is {found.base:.3f} before and after, the same in every one, {where}"
+        return f"{name} is {found.base:.3f} before and after, the same for each of {_extent(trial)}"
     change = f"from {found.base:.3f} to {found.tuned:.3f}"
     if found.paired is None:
         return f"{name} went {change} {where}, which cannot be told from chance"
