@@ -19,7 +19,7 @@ from umekomi.cli.synthesize_inputs import (
     read_queries,
     read_splits,
 )
-from umekomi.cli.synthesize_progress import TerminalWatch, cost_of, duration
+from umekomi.cli.synthesize_progress import TerminalWatch, cost_of
 
 if TYPE_CHECKING:
     from umekomi.synthesize.corpus import Corpus
@@ -177,30 +177,18 @@ def open_corpus(documents: list[Path], output: Path, model: str | None) -> Corpu
 
 def print_plan(plan: Plan, corpus: Corpus, *, prices: tuple[float, float]) -> None:
     """What is wanted, what it takes and what it could show."""
-    options.notify(f"{len(corpus.chunks)} chunks of {len(plan.splits)} documents")
-    for reason, count in plan.passed_over.items():
-        options.notify(f"{count} chunks are passed over: {reason}")
-    wanted = ", ".join(f"{split} {count}" for split, count in plan.queries.items())
+    from umekomi.synthesize.planning import iter_sentences
+
     cost = cost_of(plan.prompt_tokens, plan.completion_tokens, *prices)
-    options.notify(
-        f"{len(plan.wanted)} queries wanted ({wanted}), about {plan.calls} calls of "
-        f"{plan.prompt_tokens + plan.completion_tokens:,} tokens" + (f", cost {cost:.2f}" if cost else "")
-    )
-    if plan.detectable_effect is None:
-        options.notify("too few test queries to show any improvement; give more documents")
-    else:
-        options.notify(f"the test split could show a difference in nDCG@10 of {plan.detectable_effect:.3f} or more")
-    for split, count in plan.queries.items():
-        if not count:
-            options.notify(f"{split} stays empty: splits need three documents that are no near-duplicates")
+    for sentence in iter_sentences(plan, chunks=len(corpus.chunks), cost=f"{cost:.2f}" if cost else ""):
+        options.notify(sentence)
 
 
 def print_time(plan: Plan, output: Path, *, slots: int | None) -> None:
     """How long the calls will take: by those that were made, or by an assumption that is stated."""
-    from umekomi.synthesize.making import expect_seconds
+    from umekomi.synthesize.making import expect_time
 
-    seconds, basis = expect_seconds(plan, output, slots=slots)
-    options.notify(f"expected time {duration(seconds)} for all calls, {basis}")
+    options.notify(expect_time(plan, output, slots=slots))
 
 
 def _print_rejections(rejections: Sequence[Rejection]) -> None:

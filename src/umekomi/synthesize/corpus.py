@@ -52,14 +52,20 @@ def open_corpus(
 
     Raises what `build_corpus` raises, and `InvalidInput` for a corpus without chunks.
     """
-    if len(paths) == 1 and paths[0].suffix.lower() == ".jsonl" and paths[0].is_file():
-        corpus = read_corpus(paths[0])
+    if (given := given_corpus(paths)) is not None:
+        corpus = read_corpus(given)
     else:
         report = build_corpus(paths, folder / CORPUS, counter, progress=progress)
         corpus = replace(read_corpus(report.output), report=report)
     if not corpus.chunks:
         raise InvalidInput(f"no text was found in {', '.join(map(str, paths))}; see documents.json for each file")
     return corpus
+
+
+def given_corpus(paths: Sequence[Path]) -> Path | None:
+    """The one .jsonl file that was given; None where documents were."""
+    given = len(paths) == 1 and paths[0].suffix.lower() == ".jsonl" and paths[0].is_file()
+    return paths[0] if given else None
 
 
 def read_corpus(path: Path) -> Corpus:

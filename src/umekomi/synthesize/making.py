@@ -14,7 +14,7 @@ from umekomi.synthesize.corpus import Corpus, open_corpus
 from umekomi.synthesize.logs import match_queries, measure_distance
 from umekomi.synthesize.output.files import read_rejections
 from umekomi.synthesize.pairs import Rejection, Split
-from umekomi.synthesize.planning import READ_PER_S, WRITTEN_PER_S, Plan
+from umekomi.synthesize.planning import READ_PER_S, WRITTEN_PER_S, Plan, in_words
 from umekomi.synthesize.publishing import Logs, publish, without_test
 from umekomi.synthesize.run import LEDGER, synthesize
 from umekomi.synthesize.settings import SynthesisSettings, Watch
@@ -70,17 +70,20 @@ def read_corpus_for(
     return corpus
 
 
-def expect_seconds(plan: Plan, folder: Path, *, slots: int | None) -> tuple[float, str]:
-    """How long the calls of ``plan`` will take, and what that rests on: calls that were made, or an assumption."""
-    with Ledger(folder / LEDGER) as ledger:
-        timed = ledger.mean_seconds()
+def expect_time(plan: Plan, folder: Path, *, slots: int | None) -> str:
+    """How long the calls of ``plan`` will take, by those that were made or by an assumption, which is stated."""
+    timed = None
+    if (folder / LEDGER).exists():
+        with Ledger(folder / LEDGER) as ledger:
+            timed = ledger.mean_seconds()
     count = slots or DEFAULT_SLOTS
     basis = (
         f"{timed:.1f} s a call, as earlier calls took"
         if timed is not None
         else f"assuming {READ_PER_S} tokens read and {WRITTEN_PER_S} written a second"
     )
-    return plan.expected_seconds(slots=count, call_seconds=timed), f"with {count} at once and {basis}"
+    needed = in_words(plan.expected_seconds(slots=count, call_seconds=timed))
+    return f"expected time {needed} for all calls, with {count} at once and {basis}"
 
 
 def make_pairs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from umekomi.evaluate.statistics import minimum_detectable_effect
@@ -85,3 +85,34 @@ def build_plan(corpus: Corpus, settings: SynthesisSettings) -> Plan:
         completion_tokens=ANSWER_TOKENS * (count + further),
         detectable_effect=minimum_detectable_effect(tested, deviation=DEVIATION) if tested > 1 else None,
     )
+
+
+def iter_sentences(plan: Plan, *, chunks: int, cost: str = "") -> Iterator[str]:
+    """What a plan means to who must decide on it, a line each.
+
+    chunks  of the corpus
+    cost    of the calls, in words; left out where empty
+    """
+    yield f"{chunks} chunks of {len(plan.splits)} documents"
+    for reason, count in plan.passed_over.items():
+        yield f"{count} chunks are passed over: {reason}"
+    wanted = ", ".join(f"{split} {count}" for split, count in plan.queries.items())
+    tokens = plan.prompt_tokens + plan.completion_tokens
+    yield f"{len(plan.wanted)} queries wanted ({wanted}), about {plan.calls} calls of {tokens:,} tokens" + (
+        f", cost {cost}" if cost else ""
+    )
+    if plan.detectable_effect is None:
+        yield "too few test queries to show any improvement; give more documents"
+    else:
+        yield f"the test split could show a difference in nDCG@10 of {plan.detectable_effect:.3f} or more"
+    for split, count in plan.queries.items():
+        if not count:
+            yield f"{split} stays empty: splits need three documents that are no near-duplicates"
+
+
+def in_words(seconds: float) -> str:
+    """``45 s``, ``12 min`` or ``3 h 20 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
