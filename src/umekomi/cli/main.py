@@ -22,6 +22,7 @@ from umekomi.cli.explain import explain
 from umekomi.cli.import_ import import_app
 from umekomi.cli.keys import keys_app
 from umekomi.cli.models import models_app
+from umekomi.cli.promote import history, promote, rollback
 from umekomi.cli.serve import serve
 from umekomi.cli.similarity import similarity
 from umekomi.cli.synthesize import synthesize_app
@@ -45,6 +46,9 @@ app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(documents_app, name="documents")
 app.add_typer(synthesize_app, name="synthesize")
 app.command()(explain)
+app.command()(promote)
+app.command()(rollback)
+app.command()(history)
 app.add_typer(config_app, name="config")
 app.add_typer(keys_app, name="keys")
 app.command()(usage)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from umekomi.config.environment import api_key, disable_hub_telemetry, home, hub_offline, secret
-from umekomi.config.loading import load_settings
+from umekomi.config.environment import api_key, disable_hub_telemetry, home, hub_offline, named_config, secret
+from umekomi.config.loading import load_settings, parse_settings
 from umekomi.config.models import (
     LlamaSettings,
     ModelKind,
@@ -51,5 +51,7 @@ __all__ = [
     "hub_offline",
     "json_schema",
     "load_settings",
+    "named_config",
+    "parse_settings",
     "secret",
 ]

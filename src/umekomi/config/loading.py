@@ -25,11 +25,17 @@ def load_settings(path: Path | None = None) -> Settings:
         return Settings()
     try:
         text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    return parse_settings(text, path)
+
+
+def parse_settings(text: str, path: Path) -> Settings:
+    """Settings from the text of umekomi.yaml; ``path`` is for messages. Raises `ConfigError` as `load_settings`."""
+    try:
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {_yaml_problem(error)}") from None
     if content is None:
