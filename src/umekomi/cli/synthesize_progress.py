@@ -44,8 +44,6 @@ class TerminalWatch:
         options.notify(message)
 
     def _line(self, progress: Progress) -> str:
-        from umekomi.synthesize.planning import in_words
-
         parts = [f"{progress.done} of {progress.total}"]
         if progress.kept_before:
             parts.append(f"{progress.kept_before} kept from before")
@@ -54,7 +52,7 @@ class TerminalWatch:
         if cost:
             parts.append(f"cost {cost:.2f}")
         if progress.seconds_left:
-            parts.append(f"about {in_words(progress.seconds_left)} left")
+            parts.append(f"about {duration(progress.seconds_left)} left")
         if progress.given_up:
             parts.append(f"{progress.given_up} failed")
         return ", ".join(parts)
@@ -63,6 +61,13 @@ class TerminalWatch:
 def cost_of(prompt_tokens: int, completion_tokens: int, prompt_price: float, completion_price: float) -> float:
     """In the currency of the prices, which are for a million tokens."""
     return (prompt_tokens * prompt_price + completion_tokens * completion_price) / 1e6
+
+
+def duration(seconds: float) -> str:
+    """As `in_words` says it, which is loaded only when there is something to say."""
+    from umekomi.synthesize.planning import in_words
+
+    return in_words(seconds)
 
 
 @contextmanager
