@@ -26,6 +26,7 @@ from umekomi.cli.promote import history, promote, rollback
 from umekomi.cli.serve import serve
 from umekomi.cli.similarity import similarity
 from umekomi.cli.synthesize import synthesize_app
+from umekomi.cli.train import train
 from umekomi.cli.usage import usage
 from umekomi.errors import UmekomiError
 
@@ -45,6 +46,7 @@ app.add_typer(datasets_app, name="datasets")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(documents_app, name="documents")
 app.add_typer(synthesize_app, name="synthesize")
+app.command()(train)
 app.command()(explain)
 app.command()(promote)
 app.command()(rollback)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Container
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 import orjson
 
 from umekomi.errors import StoreError
-from umekomi.writing import replacing
+from umekomi.writing import replacing, sync_tree
 
 SEAL = "whole.json"
 PREFIX = "checkpoint-"
@@ -37,7 +36,9 @@ def seal(path: Path, *, step: int, dev: float | None, seconds: float = 0.0) -> C
     """Say that the checkpoint in ``path`` is whole, once every byte of it is on the disk. Raises `StoreError`."""
     (path / _PICKLED).unlink(missing_ok=True)
     try:
-        sizes = {str(file.relative_to(path)): _sync(file) for file in sorted(path.rglob("*")) if file.is_file()}
+        sync_tree(path)
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        sizes = {str(file.relative_to(path)): file.stat().st_size for file in files}
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from None
     with replacing(path / SEAL) as out:
@@ -72,12 +73,6 @@ def _read(path: Path) -> Checkpoint | None:
         return Checkpoint(content["step"], path, content["dev"], content["seconds"]) if whole else None
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _sync(file: Path) -> int:
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())
-        return os.fstat(opened.fileno()).st_size
 
 
 def read_logged(checkpoint: Checkpoint, name: str) -> list[float]:

@@ -15,20 +15,18 @@ from umekomi.evaluate.settings import Watch
 from umekomi.extras import require
 from umekomi.models.bundle import Bundle
 from umekomi.train.examples import Example, TrainingData
-from umekomi.train.fitting.adapters import add_adapters, merged_state
+from umekomi.train.fitting.adapters import merged_state
 from umekomi.train.fitting.checkpoints import Checkpoint, best_of, find_whole, read_logged, remove_others
 from umekomi.train.fitting.curve import CurvePoint, CurveWriter, read_curve
 from umekomi.train.fitting.interrupting import stop_requests
-from umekomi.train.fitting.loading import build_model, check_base, check_training_extra, quiet
+from umekomi.train.fitting.job import Job, prepare
+from umekomi.train.fitting.loading import build_model, quiet
 from umekomi.train.fitting.processes import ALONE, Processes
-from umekomi.train.fitting.rows import even_negatives
-from umekomi.train.fitting.scoring import DevScore, build_dev_score
 from umekomi.train.fitting.space import check_space
-from umekomi.train.fitting.steps import PlannedBatches, StepPlan, evaluation_steps, plan_steps
+from umekomi.train.fitting.steps import evaluation_steps
 from umekomi.train.settings import TrainingSettings
-from umekomi.writing import replacing
+from umekomi.writing import replacing, sync_tree
 
-CHECKPOINTS = "checkpoints"
 TUNED = "tuned"
 FITTED = "fitted.json"
 
@@ -60,24 +58,6 @@ class Fitted:
     def record(self) -> dict[str, Any]:
         """Everything but the curve, which has a file of its own."""
         return {key: value for key, value in asdict(self).items() if key not in ("folder", "curve")}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Job:
-    """A training that is ready to run."""
-
-    bundle: Bundle
-    settings: TrainingSettings
-    folder: Path
-    lessons: Any
-    plan: StepPlan
-    dev: DevScore | None
-    processes: Processes
-    notes: tuple[str, ...]
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.folder / CHECKPOINTS
 
 
 def fit(
@@ -112,54 +92,13 @@ def fit(
     processes.wait()
     if start is not None:
         watch.notify(f"going on after step {start.step} of {len(job.plan)}, from {start.path}")
-    model, ended, seconds = _run(job, start, watch)
+    ended, seconds = _run(job, start, watch)
     if processes.main:
-        _finish(job, model, ended=ended, seconds=seconds)
+        _finish(job, ended=ended, seconds=seconds)
     processes.wait()
     fitted = load_fitted(folder)
     assert fitted is not None
     return fitted
-
-
-def prepare(
-    data: TrainingData,
-    settings: TrainingSettings,
-    folder: Path,
-    watch: Watch,
-    *,
-    bundle: Bundle,
-    preferences: Sequence[Example] = (),
-    processes: Processes = ALONE,
-) -> _Job:
-    """Everything that is decided before the first step."""
-    check_training_extra()
-    check_base(bundle)
-    from umekomi.train.fitting.losses import check_matryoshka
-    from umekomi.train.fitting.teaching import teach
-    from umekomi.train.fitting.training import Lessons, build_batches, choose_device, set_threads
-
-    choose_device(settings)
-    set_threads(settings)
-    check_matryoshka(settings.matryoshka, dim=bundle.card.dim)
-    even = even_negatives(data.train, seed=settings.seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    teacher = None
-    if settings.distill and data.objective == "ranking":
-        teacher = teach(even.examples, settings, folder, watch)
-    lessons = Lessons(data.objective, even.examples, tuple(preferences), even.negatives, teacher)
-    batches = build_batches(lessons, settings)
-    plan = plan_steps(batches, epochs=settings.epochs, max_steps=settings.max_steps)
-    dev = build_dev_score(data, bundle.card, batch_size=settings.mini_batch_size, seed=settings.seed)
-    notes = [*even.notes, *getattr(batches, "notes", ())]
-    if left_out := PlannedBatches(plan, processes=processes.count).left_out:
-        notes.append(f"{left_out} pairs are left out: {processes.count} processes share every batch evenly")
-    if dev is None:
-        notes.append(
-            "there is no dev split: the weights of the last step are kept, and nothing stops training early"
-        )
-    for note in notes:
-        watch.notify(note)
-    return _Job(bundle, settings, folder, lessons, plan, dev, processes, tuple(notes))
 
 
 def load_fitted(folder: Path) -> Fitted | None:
@@ -172,53 +111,42 @@ def load_fitted(folder: Path) -> Fitted | None:
     return Fitted(folder=folder / TUNED, curve=read_curve(folder), **content)
 
 
-def _run(job: _Job, start: Checkpoint | None, watch: Watch) -> tuple[Any, str, float]:
-    """The model after its last step, why that was not the last of the plan, and the seconds it took."""
+def _run(job: Job, start: Checkpoint | None, watch: Watch) -> tuple[str, float]:
+    """Make the steps. Gives why the last one was not that of the plan, and the seconds that all took."""
     from umekomi.train.fitting.steering import Course, Steering
-    from umekomi.train.fitting.training import build_trainer
 
-    model = build_start(job)
+    model = job.build_start()
     curve = CurveWriter(job.folder, last_step=start.step if start else -1) if job.processes.main else None
-    score_after = evaluation_steps(len(job.plan), evaluations=job.settings.evaluations)
     course = Course(
         plan=job.plan,
-        score_after=frozenset(score_after),
+        score_after=frozenset(evaluation_steps(len(job.plan), evaluations=job.settings.evaluations)),
         checkpoints=job.checkpoints,
         dev=job.dev,
         patience=job.settings.patience,
         processes=job.processes,
         seconds=start.seconds if start else 0.0,
     )
+    ended = _ended_before(job, start)
     try:
         if start is None and curve is not None:
             _score_base(job, model, curve, watch)
         with watch.stage("training", total=len(job.plan)) as advance, stop_requests() as stop:
             advance(start.step if start else 0)
             steering = Steering(course, curve, advance=advance, notify=watch.notify, stop=stop)
-            trainer = build_trainer(
-                model,
-                job.lessons,
-                job.plan,
-                job.settings,
-                card=job.bundle.card,
-                folder=job.checkpoints,
-                evaluator=job.dev.evaluator if job.dev else None,
-                callbacks=[steering],
-                processes=job.processes,
-            )
-            steering.progress.ended = _ended_before(job, start)
-            if start is None or (start.step < len(job.plan) and not steering.progress.ended):
-                _train(trainer, start)
+            trainer = job.build_trainer(model, steering)
+            if start is None or (start.step < len(job.plan) and not ended):
+                train_steps(trainer, start)
+                ended = steering.ended
             if stop.wanted:
                 watch.notify(f"kept a checkpoint of step {trainer.state.global_step}; go on with --resume")
                 raise KeyboardInterrupt
     finally:
         if curve is not None:
             curve.close()
-    return model, steering.progress.ended, course.seconds + steering.progress.seconds()
+    return ended, course.seconds + steering.seconds()
 
 
-def _ended_before(job: _Job, start: Checkpoint | None) -> str:
+def _ended_before(job: Job, start: Checkpoint | None) -> str:
     """Why an earlier run ended training for good, if it did and was cut off only after that."""
     if start is None or job.dev is None or job.settings.patience is None:
         return ""
@@ -227,27 +155,17 @@ def _ended_before(job: _Job, start: Checkpoint | None) -> str:
     return why_ended(read_logged(start, job.dev.logged_as), job.settings.patience)
 
 
-def build_start(job: _Job) -> Any:
-    """The base as the first step finds it. The seed is set first: a part that files lack is random."""
-    require("transformers", extra="train").set_seed(job.settings.seed)
-    model = build_model(job.bundle, max_length=job.settings.max_length)
-    if job.settings.lora_rank is not None:
-        add_adapters(model, rank=job.settings.lora_rank)
-    return model
-
-
-def _score_base(job: _Job, model: Any, curve: CurveWriter, watch: Watch) -> None:
+def _score_base(job: Job, model: Any, curve: CurveWriter, watch: Watch) -> None:
     """The score that training has to better; also whether dev can be scored at all, before any step is made."""
     if job.dev is None:
         return
-    from umekomi.train.fitting.training import choose_device
-
-    score = job.dev.measure(model.to(choose_device(job.settings)))
+    score = job.dev.measure(model.to(job.device))
     curve.add(CurvePoint(0, 0.0, dev=score))
     watch.notify(f"the base on dev: {score:.4f} ({job.dev.title})")
 
 
-def _train(trainer: Any, start: Checkpoint | None) -> None:
+def train_steps(trainer: Any, start: Checkpoint | None = None) -> None:
+    """Run the trainer, from a checkpoint where there is one. Raises `EngineError` where memory is short."""
     torch = require("torch", extra="train")
     try:
         with quiet():
@@ -259,16 +177,15 @@ def _train(trainer: Any, start: Checkpoint | None) -> None:
         ) from None
 
 
-def _finish(job: _Job, model: Any, *, ended: str, seconds: float) -> None:
+def _finish(job: Job, *, ended: str, seconds: float) -> None:
     """Write the weights of the best checkpoint, whole or not at all, and then what was made."""
-    from umekomi.train.fitting.training import choose_device, number_format
-
     whole = find_whole(job.checkpoints)
     best = best_of(whole) or whole[-1]
     partial = job.folder / f".{TUNED}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     with quiet():
         _tuned_model(job, best).save_pretrained(str(partial), create_model_card=False)
+    sync_tree(partial)
     shutil.rmtree(job.folder / TUNED, ignore_errors=True)
     partial.rename(job.folder / TUNED)
     fitted = Fitted(
@@ -279,8 +196,8 @@ def _finish(job: _Job, model: Any, *, ended: str, seconds: float) -> None:
         steps=len(job.plan),
         ended=ended,
         seconds=round(seconds, 3),
-        device=choose_device(job.settings),
-        number_format=number_format(job.settings),
+        device=job.device,
+        number_format=job.number_format,
         processes=job.processes.count,
         notes=job.notes,
     )
@@ -289,24 +206,24 @@ def _finish(job: _Job, model: Any, *, ended: str, seconds: float) -> None:
     shutil.rmtree(job.checkpoints, ignore_errors=True)
 
 
-def _tuned_model(job: _Job, best: Checkpoint) -> Any:
+def _tuned_model(job: Job, best: Checkpoint) -> Any:
     """The base with the weights of ``best`` in it, adapters merged, and the base's own context again."""
-    trained = build_start(job)
-    load_weights(trained, best.path, adapters=job.settings.lora_rank is not None)
+    trained = job.build_start()
+    _load_weights(trained, best.path)
     model = build_model(job.bundle, max_length=None)
     model.load_state_dict(merged_state(trained) if job.settings.lora_rank is not None else trained.state_dict())
     return model
 
 
-def load_weights(model: Any, checkpoint: Path, *, adapters: bool) -> None:
-    """Put the weights of a checkpoint into ``model``. Raises `EngineError` where they do not fit it."""
+def _load_weights(model: Any, checkpoint: Path) -> None:
+    """Put the weights of a checkpoint, of adapters too, into ``model``."""
     library = require("sentence_transformers", extra="train")
     with quiet():
         saved = library.SentenceTransformer(str(checkpoint), device="cpu", local_files_only=True)
     model.load_state_dict(saved.state_dict())
 
 
-def _clear(job: _Job, whole: list[Checkpoint]) -> None:
+def _clear(job: Job, whole: list[Checkpoint]) -> None:
     """Away with what a cut-off run left half written."""
     best = best_of(whole)
     keep = {each.step for each in (whole[-1:] + ([best] if best else []))}

@@ -33,21 +33,24 @@ def even_negatives(examples: Sequence[Example], *, seed: int) -> EvenExamples:
     notes = []
     if cut := sum(number > count for number in given):
         notes.append(f"{cut} pairs have more than {count} negatives; the first {count} are trained, the hardest")
+    if short := sum(number < count for number in given):
+        notes.append(f"{short} pairs have fewer than {count} negatives; random texts of other pairs fill them up")
+    filled = fill_negatives(examples, count=count, seed=seed)
+    least = min((len(each.negatives) for each in filled), default=0)
+    kept = tuple(replace(each, negatives=each.negatives[:least]) for each in filled)
+    return EvenExamples(kept, least, tuple(notes))
+
+
+def fill_negatives(examples: Sequence[Example], *, count: int, seed: int) -> tuple[Example, ...]:
+    """The examples with ``count`` negatives each, random ones where some are missing; fewer where texts are few."""
     random = np.random.default_rng([seed, 11])
-    filled, short = [], 0
+    filled = []
     for each in examples:
         kept = each.negatives[:count]
-        missing = count - len(kept)
-        if missing:
-            short += 1
+        if missing := count - len(kept):
             kept += _others(each, kept, examples, count=missing, random=random)
         filled.append(replace(each, negatives=kept))
-    if count and (least := min(len(each.negatives) for each in filled)) < count:
-        filled = [replace(each, negatives=each.negatives[:least]) for each in filled]
-        count = least
-    if short and count:
-        notes.append(f"{short} pairs have fewer than {count} negatives; random texts of other pairs fill them up")
-    return EvenExamples(tuple(filled), count, tuple(notes))
+    return tuple(filled)
 
 
 def _others(

@@ -2,55 +2,62 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from umekomi import config
 from umekomi.errors import StoreError
 from umekomi.models.bundle import Bundle
+from umekomi.models.checkpoint import read_header
+from umekomi.train.exporting.disk import plan_export_size
 from umekomi.train.settings import TrainingSettings
 
 _KEPT = 3
 """Checkpoints at once: the best, the last, and the one that is being written."""
 
+_ADAPTERS_SHARE = 20
+"""Adapters of the usual ranks and their averages are smaller than one in so many of the weights."""
+
 _OF_WEIGHTS = 3
 """A checkpoint holds the weights, and for each of them the two averages of AdamW."""
-
-_EXPORTED = 2.5
-"""Of the weights: the tuned model in float32, as a graph in float32, and one in int8."""
-
-_OTHER_BYTES = 50_000_000
-"""Tokenizers, the curve, reports."""
-
-_HALF = 2
-"""Weights in half precision double when they are trained."""
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Bytes that a training will have on the disk at its fullest."""
+    """Bytes that a training will have on the disk at its fullest: in its folder, and in the model store."""
 
     checkpoint_bytes: int
     needed_bytes: int
+    store_bytes: int
 
 
 def plan_space(bundle: Bundle, settings: TrainingSettings) -> Space:
-    """By the size of the base's files; adapters are small beside the weights that they are saved without."""
-    weights = sum(path.stat().st_size for path in bundle.weights)
-    if str(bundle.config.get("dtype", bundle.config.get("torch_dtype"))) in ("float16", "bfloat16"):
-        weights *= _HALF
-    checkpoint = weights * _OF_WEIGHTS if settings.lora_rank is None else weights // 20
-    return Space(checkpoint, checkpoint * _KEPT + int(weights * (1 + _EXPORTED)) + _OTHER_BYTES)
+    """By the size of the base's weights in float32. Raises `BrokenModel`."""
+    weights = 4 * sum(math.prod(stored.shape) for path in bundle.weights for stored in read_header(path).values())
+    checkpoint = weights * _OF_WEIGHTS if settings.lora_rank is None else weights // _ADAPTERS_SHARE
+    export = plan_export_size(bundle)
+    return Space(checkpoint, checkpoint * _KEPT + weights + export.out_bytes, export.store_bytes)
 
 
 def check_space(folder: Path, bundle: Bundle, settings: TrainingSettings) -> None:
-    """Raise `StoreError` where the disk of ``folder``, which exists, has too little left."""
-    needed = plan_space(bundle, settings).needed_bytes
+    """Raise `StoreError` where the disk of ``folder``, which exists, or that of the store has too little left."""
+    space = plan_space(bundle, settings)
+    store = config.home()
+    store.mkdir(parents=True, exist_ok=True)
+    same = folder.stat().st_dev == store.stat().st_dev
+    _check(folder, space.needed_bytes + space.store_bytes * same, bundle.card.name)
+    if not same:
+        _check(store, space.store_bytes, bundle.card.name)
+
+
+def _check(folder: Path, needed: int, name: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise StoreError(
-            f"{folder}: a training of {bundle.card.name} takes up to {shown(needed)} for checkpoints and the "
-            f"exported model, and the disk has {shown(free)} left; make room, choose another --output, or use --lora-rank"
+            f"{folder}: a training of {name} takes up to {shown(needed)} for checkpoints and the exported "
+            f"model, and the disk has {shown(free)} left; make room, choose another --output, or use --lora-rank"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +38,6 @@ class Course:
     seconds: float = 0.0
 
 
-@dataclass(slots=True)
-class Progress:
-    """What became of it. ``ended`` says why a run stopped before its last step."""
-
-    ended: str = ""
-    times: list[float] = field(default_factory=list)
-    started: float = field(default_factory=time.monotonic)
-
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
-
-
 def why_ended(scores: Sequence[float], patience: int) -> str:
     """Why training stops early after these dev scores; empty where it goes on."""
     since = len(scores) - 1 - scores.index(max(scores)) if scores else 0
@@ -68,8 +56,9 @@ class Steering(TrainerCallback):  # type: ignore[misc]
         notify: Callable[[str], None],
         stop: StopRequest,
     ) -> None:
-        """``curve`` is None in processes that do not write."""
-        self.progress = Progress()
+        """``curve`` is None in processes that do not write. ``ended`` will say why the last step was not made."""
+        self.ended = ""
+        self._started = time.monotonic()
         self._course = course
         self._curve = curve
         self._advance = advance
@@ -77,9 +66,12 @@ class Steering(TrainerCallback):  # type: ignore[misc]
         self._stop = stop
         self._last: CurvePoint | None = None
 
+    def seconds(self) -> float:
+        """Since this object was made."""
+        return time.monotonic() - self._started
+
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         step = state.global_step
-        self.progress.times.append(time.monotonic())
         self._advance(1)
         if step in self._course.score_after:
             control.should_log = control.should_save = True
@@ -107,7 +99,7 @@ class Steering(TrainerCallback):  # type: ignore[misc]
         self._notify(self._sentence(state, scores))
         if self._course.patience is not None and (ended := why_ended(scores, self._course.patience)):
             control.should_training_stop = True
-            self.progress.ended = ended
+            self.ended = ended if state.global_step < len(self._course.plan) else ""
 
     def on_save(self, args: Any, state: Any, control: Any, model: Any, **_: Any) -> None:
         step = state.global_step
@@ -118,7 +110,7 @@ class Steering(TrainerCallback):  # type: ignore[misc]
             return
         scores = self._scores(state) if step in self._course.score_after else []
         path = self._course.checkpoints / f"{PREFIX}{step}"
-        seconds = self._course.seconds + self.progress.seconds()
+        seconds = self._course.seconds + self.seconds()
         seal(path, step=step, dev=scores[-1] if scores else None, seconds=seconds)
         best = best_of(find_whole(self._course.checkpoints))
         remove_others(self._course.checkpoints, keep={step} | ({best.step} if best else set()))
@@ -152,3 +144,15 @@ class Steering(TrainerCallback):  # type: ignore[misc]
     def _write(self, point: CurvePoint) -> None:
         if self._curve is not None:
             self._curve.add(point)
+
+
+class Stopwatch(TrainerCallback):  # type: ignore[misc]
+    """When each step ended, by the monotonic clock, and nothing else."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self.times: list[float] = []
+        self._advance = advance
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.times.append(time.monotonic())
+        self._advance(1)

@@ -1,0 +1,395 @@
+"""A training from end to end: read, check, mine, fit, merge, export, gate, prove. Each step can be gone on with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from umekomi.documents.corpus.journal import single_run
+from umekomi.errors import InvalidInput
+from umekomi.evaluate.candidates.opening import CandidateName, open_candidate
+from umekomi.evaluate.datasets import open_task
+from umekomi.evaluate.settings import Watch
+from umekomi.evaluate.tasks import Task
+from umekomi.models.bundle import Bundle
+from umekomi.prove.files import REPORT_JSON, read_training_report
+from umekomi.prove.inputs import ProofSettings, ProofTasks
+from umekomi.prove.measuring import measure
+from umekomi.prove.output.publishing import publish
+from umekomi.prove.results import TrainingReport
+from umekomi.prove.run import prove
+from umekomi.train.data import (
+    Preferences,
+    build_dev_task,
+    build_domain_task,
+    check_leakage,
+    mine_negatives,
+    read_preferences,
+    read_training_data,
+)
+from umekomi.train.examples import Example, TrainingData
+from umekomi.train.exporting import Exported, Gate, Provenance, add_proof, check_exportable, check_parity, export
+from umekomi.train.fitting.estimating import Estimate, estimate_fit
+from umekomi.train.fitting.fit import Fitted, fit
+from umekomi.train.fitting.loading import check_training_extra, open_base
+from umekomi.train.fitting.processes import Processes, find_processes
+from umekomi.train.journal import LEAKAGE, begin, check_folder
+from umekomi.train.merging import Merge, Sweep, open_merge, sweep
+from umekomi.train.merging.sweep import check_alphas
+from umekomi.train.settings import TrainingSettings
+from umekomi.train.story import list_alphas, list_pairs, tell_story
+
+GENERAL = ("sample", "sample-retrieval", "sample-sts")
+"""Shipped data sets of everyday Japanese and English: what a model should still be able to do."""
+
+DEV_SHARE = 8
+"""Of the rated pairs, one in so many is dev where nothing but ratings is trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceTable:
+    """A table whose ratings steer the model, see `read_preferences`."""
+
+    table: str
+    target: str
+    text: tuple[str, ...] = ()
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Materials:
+    """All that a training is made from, read and checked."""
+
+    bundle: Bundle
+    data: TrainingData
+    preferences: Preferences | None
+    general: tuple[Task, ...]
+
+    @property
+    def steering(self) -> tuple[Example, ...]:
+        """Rated pairs that are trained beside others; none where they are all that is trained."""
+        beside = self.preferences is not None and bool(self.data.test)
+        return self.preferences.train if beside and self.preferences else ()
+
+    @property
+    def tasks(self) -> ProofTasks:
+        """What base and tuned are asked in the end."""
+        domain = build_domain_task(self.data) if self.data.test else None
+        return ProofTasks(domain, self.preferences.task if self.preferences else None, self.general)
+
+
+def train(
+    source: Path | None,
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    watch: Watch,
+    general: Sequence[str] = GENERAL,
+    preference: PreferenceTable | None = None,
+    encoding: str | None = None,
+    resume: bool = False,
+) -> TrainingReport | None:
+    """Tune ``settings.base`` on the pairs of ``source``, and prove in ``folder`` whether that made it better.
+
+    general     data sets on which nothing may be lost, as `open_task` names them
+    preference  ratings that are trained, too; by themselves where ``source`` is None
+    resume      go on with what an earlier call left in ``folder``; a finished training is given back
+
+    None in processes of ``accelerate launch`` other than the main one, which alone writes. Raises `ConfigError` and
+    `InvalidInput` for what cannot be trained, `StoreError`, `GateFailed`, and what `fit` raises.
+    """
+    check_training_extra()
+    processes = find_processes(device=settings.device)
+    own_watch: Watch = watch if processes.main else _Silent()
+    try:
+        with _only_run(folder, resume=resume) if processes.main else nullcontext():
+            done = processes.main and (folder / REPORT_JSON).exists()
+            finished = read_training_report(folder) if done else None
+            materials = read_materials(
+                source, settings, folder, general=general, preference=preference, encoding=encoding, watch=own_watch
+            )
+            if processes.main:
+                begin(folder, _beginning(materials, settings, general))
+            if finished is not None:
+                watch.notify(f"{folder}: this training is finished")
+                return finished
+            return _train(materials, settings, folder, source=source, watch=own_watch, processes=processes)
+    finally:
+        processes.close()
+
+
+def read_materials(
+    source: Path | None,
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    general: Sequence[str],
+    preference: PreferenceTable | None,
+    encoding: str | None,
+    watch: Watch,
+) -> Materials:
+    """The base, the pairs and the data sets, with everything refused that could not be trained or proved."""
+    check_alphas(settings.alphas)
+    bundle = open_base(settings.base, notify=watch.notify)
+    check_exportable(bundle, notify=watch.notify)
+    tasks = tuple(open_task(name) for name in general)
+    rated = _read_preferences(preference, settings, encoding, watch.notify)
+    if source is not None:
+        data = read_training_data(source, encoding=encoding, notify=watch.notify)
+        check_leakage(data, listing=folder / LEAKAGE)
+    elif rated is not None:
+        data = _only_preferences(rated, settings.seed)
+    else:
+        raise InvalidInput("nothing to train on: give pairs, a folder of them, or --preference", param="source")
+    materials = Materials(bundle, data, rated, tasks)
+    _ = materials.tasks  # raises where two data sets have one name
+    return materials
+
+
+def estimate_training(
+    source: Path | None,
+    settings: TrainingSettings,
+    *,
+    preference: PreferenceTable | None = None,
+    encoding: str | None = None,
+    watch: Watch,
+) -> Estimate:
+    """What `train` would take, by a few real steps; nothing is kept. Raises as `train` does."""
+    check_training_extra()
+    with TemporaryDirectory(prefix="umekomi-dry-run-") as place:
+        materials = read_materials(
+            source, settings, Path(place), general=(), preference=preference, encoding=encoding, watch=watch
+        )
+    return estimate_fit(
+        materials.data, settings, bundle=materials.bundle, preferences=materials.steering, watch=watch
+    )
+
+
+def _train(
+    materials: Materials,
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    source: Path | None,
+    watch: Watch,
+    processes: Processes,
+) -> TrainingReport | None:
+    proof = ProofSettings(tolerated_loss=settings.tolerated_loss, seed=settings.seed, cache=settings.cache)
+    materials = _mine(materials, settings, proof.cache_folder, watch=watch, processes=processes)
+    fitted = fit(
+        materials.data,
+        settings,
+        folder,
+        watch,
+        bundle=materials.bundle,
+        preferences=materials.steering,
+        processes=processes,
+    )
+    if not processes.main:
+        return None
+    with open_merge(materials.bundle, fitted.folder, device=settings.device, threads=settings.threads) as merge:
+        chosen = sweep(
+            merge,
+            alphas=settings.alphas,
+            dev=build_dev_task(materials.data) if materials.data.dev else None,
+            general=materials.general,
+            tolerated_loss=settings.tolerated_loss,
+            cache=proof.cache_folder,
+            watch=watch,
+        )
+        watch.notify(chosen.sentence)
+        exported, gate = _export(merge, materials, settings, folder, fitted=fitted, chosen=chosen, watch=watch)
+        tested = _test_alphas(merge, chosen, materials.tasks, proof, watch)
+    return _prove(
+        materials,
+        settings,
+        folder,
+        proof=proof,
+        fitted=fitted,
+        chosen=chosen,
+        exported=exported,
+        gate=gate,
+        tested=tested,
+        source=str(source or ""),
+        watch=watch,
+    )
+
+
+def _mine(
+    materials: Materials, settings: TrainingSettings, cache: Path, *, watch: Watch, processes: Processes
+) -> Materials:
+    """Negatives by the base. The main process goes first, so that the others find its vectors."""
+    if not processes.main:
+        processes.wait()
+    candidate = open_candidate(
+        CandidateName(settings.base, settings.base), threads=settings.threads, notify=lambda message: None
+    )
+    try:
+        data = mine_negatives(
+            materials.data,
+            candidate,
+            count=settings.negatives,
+            margin=settings.negative_margin,
+            cache=cache,
+            watch=watch,
+        )
+    finally:
+        candidate.close()
+    if processes.main:
+        processes.wait()
+    return replace(materials, data=data)
+
+
+def _export(
+    merge: Merge,
+    materials: Materials,
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    fitted: Fitted,
+    chosen: Sweep,
+    watch: Watch,
+) -> tuple[Exported, Gate]:
+    facts = {"steps": fitted.steps, "weights of step": fitted.best_step, "seconds": fitted.seconds}
+    provenance = Provenance(settings, materials.data, chosen, {**facts, "device": fitted.device})
+    exported = export(merge, alpha=chosen.alpha, out=folder, provenance=provenance, watch=watch)
+    gate, accepted = check_parity(exported, data=materials.data, threads=settings.threads, watch=watch)
+    return accepted, gate
+
+
+def _test_alphas(
+    merge: Merge, chosen: Sweep, tasks: ProofTasks, proof: ProofSettings, watch: Watch
+) -> dict[float, Any]:
+    """Every alpha on the first data set of the proof, for its report; nothing is chosen by it."""
+    _, task = next(iter(tasks))
+    found = {}
+    with watch.stage("every alpha on test", total=len(chosen.trials)) as advance:
+        for trial in chosen.trials:
+            measured = measure(
+                merge.candidate(trial.alpha), task, cache=proof.cache_folder, role=proof.role, k=proof.k
+            )
+            found[trial.alpha] = measured.outcomes
+            advance(1)
+    return found
+
+
+def _prove(
+    materials: Materials,
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    proof: ProofSettings,
+    fitted: Fitted,
+    chosen: Sweep,
+    exported: Exported,
+    gate: Gate,
+    tested: dict[float, Any],
+    source: str,
+    watch: Watch,
+) -> TrainingReport:
+    """Base and exported model by the engine that serves them, the verdict, and its report."""
+    story = tell_story(
+        materials.data,
+        fitted,
+        gate,
+        settings=settings,
+        source=source,
+        model=exported.folder,
+        sweep=chosen,
+        preferences=materials.preferences,
+    )
+    base = open_candidate(
+        CandidateName(settings.base, settings.base), threads=settings.threads, notify=watch.notify
+    )
+    tuned = open_candidate(
+        CandidateName("tuned", str(exported.folder.resolve())), threads=settings.threads, notify=watch.notify
+    )
+    try:
+        report = prove(
+            base,
+            tuned,
+            materials.tasks,
+            proof,
+            folder=folder,
+            watch=watch,
+            pairs=list_pairs(materials.data),
+            alphas=list_alphas(chosen, tested),
+            story=story,
+        )
+    finally:
+        base.close()
+        tuned.close()
+    publish(folder, report)
+    add_proof(exported.folder, [f"**{report.verdict}.** {report.sentence}", *report.reasons])
+    return report
+
+
+def _read_preferences(
+    preference: PreferenceTable | None,
+    settings: TrainingSettings,
+    encoding: str | None,
+    notify: Callable[[str], None],
+) -> Preferences | None:
+    if preference is None:
+        return None
+    return read_preferences(
+        preference.table,
+        target=preference.target,
+        text=preference.text,
+        group=preference.group,
+        seed=settings.seed,
+        encoding=encoding,
+        notify=notify,
+    )
+
+
+def _only_preferences(rated: Preferences, seed: int) -> TrainingData:
+    """Ratings as all that is trained. Their dev shares texts with train: it chooses a step, and proves nothing."""
+    order = np.random.default_rng([seed, 31]).permutation(len(rated.train)).tolist()
+    dev = set(order[: max(1, len(order) // DEV_SHARE)])
+    return TrainingData(
+        objective="similarity",
+        train=tuple(each for row, each in enumerate(rated.train) if row not in dev),
+        dev=tuple(each for row, each in enumerate(rated.train) if row in dev),
+        test=(),
+        corpus=(),
+        digests={"preferences": rated.digest},
+        skipped=dict(rated.skipped),
+        notes=(*rated.notes, f"{len(dev)} pairs of trained groups choose the step and alpha; they prove nothing"),
+    )
+
+
+def _beginning(materials: Materials, settings: TrainingSettings, general: Sequence[str]) -> dict[str, Any]:
+    """What decides the result, as training.json keeps it."""
+    return {
+        "umekomi": version("umekomi"),
+        "settings": settings.record(),
+        "base": materials.bundle.card.fingerprint,
+        "data": materials.data.digests,
+        "preferences": materials.preferences.digest if materials.preferences else None,
+        "general": {task.name: task.origin.digest for task in materials.general},
+    }
+
+
+@contextmanager
+def _only_run(folder: Path, *, resume: bool) -> Iterator[None]:
+    check_folder(folder, resume=resume)
+    with single_run(folder / "run"):
+        yield
+
+
+class _Silent:
+    """A watch for processes beside the main one, which speaks for all."""
+
+    def stage(self, title: str, *, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        return nullcontext(lambda count: None)
+
+    def notify(self, message: str) -> None:
+        pass
