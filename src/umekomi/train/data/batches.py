@@ -16,8 +16,9 @@ from umekomi.errors import InvalidInput
 from umekomi.evaluate.metrics.repeats import fold
 from umekomi.train.examples import Example
 
-_PASSES = 2
-"""Times that every example may change places in an epoch; after one, few are where the plan put them."""
+_MOST_PASSES = 20
+"""Passes over all examples in which places are exchanged, until there were as many exchanges as examples: each then
+has moved about twice. Where texts repeat much, few exchanges keep the rules."""
 
 _GROWTH = 1.05
 
@@ -98,7 +99,8 @@ class RankingBatches:
         count = len(self._keys)
         where = {row: (batch, at) for batch, rows in enumerate(batches) for at, row in enumerate(rows)}
         held = [Counter(key for row in rows for key in self._keys[row]) for rows in batches]
-        for _ in range(_PASSES if len(batches) > 1 else 0):
+        exchanged = 0
+        for _ in range(_MOST_PASSES if len(batches) > 1 else 0):
             others = draws.integers(count, size=count).tolist()
             for row, other in zip(draws.permutation(count).tolist(), others, strict=True):
                 (batch, at), (place, spot) = where[row], where[other]
@@ -113,6 +115,9 @@ class RankingBatches:
                     held[there].update(self._keys[coming])
                 batches[batch][at], batches[place][spot] = other, row
                 where[row], where[other] = (place, spot), (batch, at)
+                exchanged += 1
+            if exchanged >= count:
+                break
         return batches
 
     def _fits(self, row: int, instead_of: int, held: Counter[str]) -> bool:

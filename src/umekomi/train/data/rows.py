@@ -179,8 +179,10 @@ class _Ranking:
         kept = []
         for (query, _), example in self.found.items():
             given = (*example.negatives, *self.judged_wrong.get(query, ()))
-            distinct = {fold(text): text for text in reversed(given)}
-            negatives = tuple(text for key, text in reversed(distinct.items()) if key not in right[query])
+            distinct: dict[str, str] = {}
+            for text in given:
+                distinct.setdefault(fold(text), text)
+            negatives = tuple(text for key, text in distinct.items() if key not in right[query])
             if lost := len(distinct) - len(negatives):
                 self.skipped["negative that is a positive of its query"] += lost
             kept.append(replace(example, negatives=negatives))
