@@ -36,7 +36,9 @@ def open_hashing(dim: int) -> Candidate:
 def questions(documents: int = 8, *, name: str = "test", grouped: bool = True) -> RetrievalTask:
     """Questions about passages, `STEPS` of them for each document."""
     cells = [(thing, step) for thing in _subjects(documents) for step in STEPS]
-    corpus = tuple(f"{thing}の{step}については、総務部の規程第{at}条に定める。" for at, (thing, step) in enumerate(cells))
+    corpus = tuple(
+        f"{thing}の{step}については、総務部の規程第{at}条に定める。" for at, (thing, step) in enumerate(cells)
+    )
     queries = tuple(f"{thing}の{step}を教えてください" for thing, step in cells)
     return RetrievalTask(
         name=name,
@@ -131,7 +133,10 @@ def trial(
     reference: NDArray[np.float64] | None = None,
 ) -> Trial:
     """Both models by one metric."""
-    before, after = (Measured((Outcome("ndcg@10", each, reduction, reference),)) for each in (base, tuned))
+    before, after = (
+        Measured((Outcome("ndcg@10" if reduction == "mean" else reduction, each, reduction, reference),))
+        for each in (base, tuned)
+    )
     return Trial(part, dataset or part, before, after, None if groups is None else tuple(map(str, groups)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TypeAlias
@@ -18,7 +18,7 @@ Span: TypeAlias = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Points from left to right, with a name that is written at their end."""
+    """Points from left to right. The name is shown where there are several lines."""
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -51,10 +51,10 @@ def lines(
     up_all = [y for line in drawn for _, y in line.points] + ([level] if level is not None else [])
     horizontal, vertical = padded(min(across_all), max(across_all)), padded(min(up_all), max(up_all))
     inside = "".join(
-        part
-        for number, line in enumerate(drawn)
-        for part in _iter_line(line, f"c{number % COLOURS}", horizontal, vertical, place=number)
+        _line(line.points, f"c{number % COLOURS}", horizontal, vertical) for number, line in enumerate(drawn)
     )
+    if len(drawn) > 1:
+        inside += "".join(_legend(line.name, number) for number, line in enumerate(drawn))
     if level is not None:
         inside += f'<path class="dashed" d="M{LEFT} {y_at(level, *vertical):.1f}H{WIDTH - RIGHT}"/>'
     if marked is not None:
@@ -62,11 +62,14 @@ def lines(
     return frame(inside, horizontal, vertical, across=across, up=up)
 
 
-def _iter_line(line: Line, colour: str, horizontal: Span, vertical: Span, *, place: int) -> Iterator[str]:
-    points = [(x_at(x, *horizontal), y_at(y, *vertical)) for x, y in line.points]
-    yield f'<path class="line {colour}" d="M{"L".join(f"{x:.1f} {y:.1f}" for x, y in points)}"/>'
-    yield from (f'<path class="point {colour}" d="M{x:.1f} {y:.1f}h0"/>' for x, y in points)
-    yield f'<text class="{colour}" x="{LEFT + 8}" y="{TOP + 28 + 16 * place}">{escape(line.name)}</text>'
+def _line(values: Sequence[tuple[float, float]], colour: str, horizontal: Span, vertical: Span) -> str:
+    points = [(x_at(x, *horizontal), y_at(y, *vertical)) for x, y in values]
+    path = f'<path class="line {colour}" d="M{"L".join(f"{x:.1f} {y:.1f}" for x, y in points)}"/>'
+    return path + "".join(f'<path class="point {colour}" d="M{x:.1f} {y:.1f}h0"/>' for x, y in points)
+
+
+def _legend(name: str, number: int) -> str:
+    return f'<text class="c{number % COLOURS}" x="{LEFT + 8}" y="{TOP + 12 + 16 * number}">{escape(name)}</text>'
 
 
 def upright(value: float, name: str, span: Span) -> str:
@@ -85,7 +88,8 @@ def intervals(rows: Sequence[Row], *, across: str) -> str:
     ends = [end for row in rows for end in (row.value, *row.interval)]
     low, high = padded(min(0.0, *ends), max(0.0, *ends))
     height = TOP + ROW_HEIGHT * len(rows) + BOTTOM
-    parts = [f'<path class="axis" d="M{x_at(0.0, low, high):.1f} {TOP}V{height - BOTTOM}"/>']
+    zero = x_at(0.0, low, high)
+    parts = [f'<path class="dashed" d="M{zero:.1f} {TOP}V{height - BOTTOM}"/>']
     for place, row in enumerate(rows):
         top = TOP + place * ROW_HEIGHT
         start, end = (x_at(bound, low, high) for bound in row.interval)
@@ -95,6 +99,8 @@ def intervals(rows: Sequence[Row], *, across: str) -> str:
             f'<path class="point c{row.colour}" d="M{x_at(row.value, low, high):.1f} {top + 28}h0"/>'
         )
     parts.append(ticks((low, high), height))
+    if LEFT + ROW_HEIGHT < zero < WIDTH - RIGHT - ROW_HEIGHT:  # not over the ends of the axis
+        parts.append(f'<text x="{zero:.1f}" y="{height - BOTTOM + 16}" text-anchor="middle">0</text>')
     return svg("".join(parts) + f'<text x="{LEFT}" y="{height - 6}">{escape(across)}</text>', height, across)
 
 

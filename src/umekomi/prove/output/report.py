@@ -38,10 +38,10 @@ def sections(report: TrainingReport) -> list[str]:
     return [
         _verdict(report),
         _comparisons(report),
-        _values(report),
+        *_examples(report.examples),
         _alphas(report),
         _learning(report),
-        *_examples(report.examples),
+        _values(report),
         _data(report),
         _files(report),
         _datasets(report),

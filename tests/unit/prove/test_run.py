@@ -1,0 +1,170 @@
+"""Whole proofs, of models that know characters only."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kit.evaluating import RecordingWatch
+from kit.proofs import alphas, labelled, open_hashing, questions, ratings, story, training_pairs
+from umekomi.errors import InvalidInput
+from umekomi.evaluate.datasets import open_task
+from umekomi.prove.files import REPORT_JSON, read_training_report
+from umekomi.prove.inputs import Alpha, ProofSettings, ProofTasks, TrainingPair
+from umekomi.prove.measuring import measure
+from umekomi.prove.output.publishing import publish
+from umekomi.prove.results import TrainingReport
+from umekomi.prove.run import prove
+
+Prove = Callable[..., TrainingReport]
+
+
+@pytest.fixture
+def proved(tmp_path: Path) -> Prove:
+    def prove_(base: int, tuned: int, tasks: ProofTasks | None = None, **given: Any) -> TrainingReport:
+        settings = ProofSettings(resamples=200, cache=tmp_path / "vectors")
+        models = [open_hashing(base), open_hashing(tuned)]
+        tasks = tasks or ProofTasks(questions(), general=(labelled(),))
+        return prove(*models, tasks, settings, folder=tmp_path, watch=RecordingWatch(), **given)
+
+    return prove_
+
+
+def test_a_better_model_improved_and_a_worse_one_regressed(proved: Prove) -> None:
+    report = proved(16, 256)
+    assert report.verdict == "IMPROVED"
+    assert re.match(
+        r"nDCG@10 rose from 0\.\d{3} to \d\.\d{3} \(\+0\.\d{3} \[.*\]\) on 56 test queries of 8 doc",
+        report.sentence,
+    )
+    assert report.sentence.endswith("no loss found on kept")
+    assert proved(256, 16).verdict == "REGRESSED"
+
+
+def test_the_same_vectors_are_tied_exactly_on_everything(proved: Prove) -> None:
+    report = proved(64, 64, ProofTasks(questions(), preference=ratings(), general=(labelled(),)))
+    assert report.verdict == "TIED"
+    assert {(each.delta, each.p) for each in report.comparisons} == {(0.0, 1.0)}
+    assert report.examples == ()
+
+
+def test_ratings_of_groups_that_were_held_out_are_proved_beside_the_domain(proved: Prove) -> None:
+    report = proved(8, 512, ProofTasks(questions(), preference=ratings(20)))
+    by_part = {each.part: each for each in report.comparisons if each.decides}
+    assert (by_part["preference"].metric, by_part["preference"].groups) == ("spearman", 20)
+    assert by_part["preference"].verdict == "better"
+    assert {each.dataset for each in report.examples} == {"test", "ratings"}
+    only = proved(8, 512, ProofTasks(None, preference=ratings(20)))
+    assert only.verdict == "IMPROVED"
+
+
+def test_the_shipped_sample_of_questions_can_be_the_general_set(proved: Prove) -> None:
+    report = proved(
+        16, 256, ProofTasks(questions(), general=(open_task("sample-retrieval"), open_task("sample-en")))
+    )
+    decisive = [(each.dataset, each.metric) for each in report.comparisons if each.decides]
+    assert decisive == [("test", "ndcg@10"), ("sample-retrieval", "ndcg@10"), ("sample-en", "precision@3")]
+
+
+def test_a_report_comes_back_as_it_was(proved: Prove, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "model.safetensors").write_bytes(b"weights")
+    report = proved(16, 256, pairs=training_pairs(), alphas=alphas(), story=replace(story(), model=model))
+    publish(tmp_path, report)
+    content = json.loads((tmp_path / REPORT_JSON).read_text(encoding="utf-8"))
+    assert content["schema"] == "umekomi-training-report-1"
+    assert {"verdict", "metrics", "comparisons", "examples", "alphas", "data", "training", "gate"} <= set(content)
+    assert content["model"]["path"] == "model"
+    metrics = {each["metric"] for each in content["comparisons"] if each["part"] == "domain"}
+    assert metrics == {"ndcg@10", "mrr@10", "recall@1", "recall@5", "recall@10"}
+    first = content["examples"][0]
+    assert (first["better"], first["tuned_rank"]) == (True, 1)
+    assert first["causes"][0]["source"].startswith("規程/")
+    assert read_training_report(tmp_path) == report
+
+
+def test_what_the_sweep_measured_on_the_test_split_gets_its_intervals(proved: Prove, tmp_path: Path) -> None:
+    outcomes = measure(open_hashing(32), questions(), cache=tmp_path / "vectors").outcomes
+    report = proved(16, 256, alphas=[Alpha(0.5, chosen=True, dev=0.5, general={"kept": 0.4}, test=outcomes)])
+    (record,) = report.alphas
+    assert record.metrics[0].metric == "ndcg@10"
+    assert record.metrics[0].model == "alpha=0.5"
+    assert record.metrics[0].ci95 is not None
+    assert record.metrics[0].groups == 8
+
+
+def test_a_proof_that_was_interrupted_embeds_nothing_twice(proved: Prove, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = proved(16, 64, pairs=training_pairs())
+    asked: list[str] = []
+    model = type(open_hashing(16))
+    embed = model.iter_embed
+
+    def listening(self: Any, texts: Any, **how: Any) -> Any:
+        texts = list(texts)
+        asked.extend(texts)
+        return embed(self, texts, **how)
+
+    monkeypatch.setattr(model, "iter_embed", listening)
+    again = proved(16, 64, pairs=training_pairs())
+    assert asked == []
+    assert again.comparisons == first.comparisons
+
+
+def test_tasks_that_prove_nothing_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="no test split"):
+        ProofTasks(None, general=(labelled(),))
+    with pytest.raises(InvalidInput, match="'test' is given twice"):
+        ProofTasks(questions(), general=(labelled("test"),))
+    with pytest.raises(InvalidInput, match=r"tolerated_loss is 2"):
+        ProofSettings(tolerated_loss=2)
+
+
+def test_the_page_escapes_what_others_wrote_and_runs_nothing(proved: Prove, tmp_path: Path) -> None:
+    hostile = "</style><script>alert(1)</script><img src=x onerror=alert(2)>"
+    subject = questions()
+    subject = replace(subject, queries=tuple(f"{query}{hostile}" for query in subject.queries), name=hostile)
+    pairs = [TrainingPair(hostile, hostile, source=hostile, chunk_id=hostile)]
+    told = story()
+    told = replace(
+        told, notes=(hostile,), data=told.data.model_copy(update={"notes": (hostile,), "source": hostile})
+    )
+    publish(
+        tmp_path, proved(16, 256, ProofTasks(subject, general=(labelled(hostile * 2),)), pairs=pairs, story=told)
+    )
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "<img" not in page
+    assert hostile in unescape(page)
+
+
+def test_the_page_tells_the_story(proved: Prove, tmp_path: Path) -> None:
+    report = proved(16, 256, pairs=training_pairs(), alphas=alphas(), story=story())
+    publish(tmp_path, report)
+    page = unescape((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert f"{report.sentence}." in page
+    for said in (
+        "IMPROVED",
+        "chosen: 0.5",
+        "Found better now",
+        "出張旅費.pdf, page 7",
+        "loss",
+        "min ≥ 0.9999",
+        "ab" * 32,
+    ):
+        assert said in page, said
+    assert re.search(r"<svg[^>]*aria-label=\"change from base to tuned", page)
+
+
+def test_a_page_without_story_or_alphas_is_whole_too(proved: Prove, tmp_path: Path) -> None:
+    publish(tmp_path, proved(16, 16, ProofTasks(questions(1))))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "cannot decide anything" in page
+    assert "How much of the training" not in page
