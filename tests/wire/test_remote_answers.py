@@ -22,39 +22,37 @@ from umekomi.engines.remote.upstream import Patience
 TEXTS = ["one", "two"]
 HELLO = [{"role": "user", "content": "hi"}]
 Both: TypeAlias = tuple[Upstream, LocalServer]
-PATIENCE = {"timeout_s": 0.5, "stall_timeout_s": 0.5}
 
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[Both]:
-    """An upstream that is told by each test what to do, and an impatient server with its model as `far`."""
+    """An upstream that is told by each test what to do, and a server with its model as `far`."""
     with pytest.MonkeyPatch.context() as patch, upstream(talk("Hello.")) as back:
         patch.setenv("UPSTREAM_KEY", KEY)
-        remote = back.remote(api_key_env="UPSTREAM_KEY", **PATIENCE)
+        remote = back.remote(api_key_env="UPSTREAM_KEY", timeout_s=60, stall_timeout_s=60)
         with serving(ModelSettings(name="far", remote=remote)) as front:
             front.service.reread = lambda: front.service.settings
             yield back, front
 
 
 @contextlib.contextmanager
-def gateway(both: Both, behave: Behaviour) -> Iterator[Both]:
-    """Both, with nothing known of what was before."""
+def gateway(both: Both, behave: Behaviour, **patience: float) -> Iterator[Both]:
+    """Both, with nothing known of what was before. Only where a test waits for its end is the patience short."""
     back, front = both
+    assert front.client.post("/api/reload").status_code == 200
+    back.behave = lambda asked: asked.json({"tokens": []})  # which opens the model
+    assert front.client.post("/v1/tokenize", json={"model": "far", "prompt": "x"}).status_code == 200
+    model: Any = front.service.residency.resolve("far").model
+    model.upstream.patience = Patience(**{"begin_s": 60, "stall_s": 60, **patience})
     back.behave = behave
     back.asked.clear()
-    assert front.client.post("/api/reload").status_code == 200
-    back.connections = 0
+    back.connections = 1
     yield both
 
 
-def wait_longer(both: Both, **limits: float) -> None:
-    """Other limits, once the model is open."""
-    back, front = both
-    behave, back.behave = back.behave, lambda asked: asked.json({"tokens": []})
-    assert front.client.post("/v1/tokenize", json={"model": "far", "prompt": "x"}).status_code == 200
-    back.behave = behave
-    model: Any = front.service.residency.resolve("far").model
-    model.upstream.patience = Patience(**{"begin_s": 30, "stall_s": 30, **limits})
+def silent(words: str) -> dict[str, float]:
+    """The patience with an upstream that says nothing: short, where that is what the answer is to tell."""
+    return {"begin_s": 0.5} if "did not begin" in words else {"stall_s": 0.5} if "0.5 s" in words else {}
 
 
 def embed(front: LocalServer, **fields: Any) -> httpx.Response:
@@ -246,13 +244,12 @@ def endless(asked: Asked) -> None:
     ],
 )
 def test_answers_that_never_come_or_never_end(behave: Behaviour, status: int, words: str, both: Both) -> None:
-    with gateway(both, behave) as (_, front):
+    with gateway(both, behave, **silent(words)) as (_, front):
         refused(embed(front), status, words)
 
 
 def test_a_slow_drip_ends_at_a_limit_of_its_own(both: Both) -> None:
-    with gateway(both, drip) as (_, front):
-        wait_longer(both, begin_s=0.5, stall_s=0.5, whole_s=1.0)
+    with gateway(both, drip, whole_s=1.0) as (_, front):
         refused(embed(front), 504, "sent its answer for more than 1 s")
 
 
@@ -324,7 +321,7 @@ def finish(asked: Asked) -> None:
 def test_a_stream_that_fails_before_its_first_chunk_has_a_status(
     behave: Behaviour, status: int, words: str, both: Both
 ) -> None:
-    with gateway(both, behave) as (_, front):
+    with gateway(both, behave, **silent(words)) as (_, front):
         refused(talk_to(front, stream=True), status, words)
 
 
@@ -345,7 +342,7 @@ def test_a_stream_that_fails_before_its_first_chunk_has_a_status(
     ],
 )
 def test_a_stream_that_fails_under_way_ends_with_an_error(behave: Behaviour, words: str, both: Both) -> None:
-    with gateway(both, behave) as (_, front):
+    with gateway(both, behave, **silent(words)) as (_, front):
         answer = talk_to(front, stream=True)
         assert answer.status_code == 200
         first, last = (json.loads(event.removeprefix("data: ")) for event in answer.text.strip().split("\n\n"))
@@ -355,7 +352,8 @@ def test_a_stream_that_fails_under_way_ends_with_an_error(behave: Behaviour, wor
         tells_nothing(answer)
 
 
-def test_events_are_relayed_as_they_come_and_nothing_else(both: Both) -> None:
+def test_events_are_relayed_as_they_come_and_nothing_else(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("umekomi.engines.remote.stream._END_S", 60)  # whenever the last piece comes
     go_on = threading.Event()
 
     def behave(asked: Asked) -> None:
@@ -369,7 +367,6 @@ def test_events_are_relayed_as_they_come_and_nothing_else(both: Both) -> None:
         asked.end_stream()
 
     with gateway(both, behave) as (back, front):
-        wait_longer(both)
         body = {"model": "far", "messages": HELLO, "stream": True}
         with front.client.stream("POST", "/v1/chat/completions", json=body) as answer:
             lines = answer.iter_lines()
@@ -409,11 +406,13 @@ def test_a_client_that_reads_slowly_holds_the_upstream_up_and_loses_nothing(both
         asked.end_stream()
 
     with gateway(both, behave) as (_, front):
+        model: Any = front.service.residency.resolve("far").model
+        model.upstream.patience = Patience(begin_s=60, stall_s=2)
         body = {"model": "far", "messages": HELLO, "stream": True}
         with front.client.stream("POST", "/v1/chat/completions", json=body) as answer:
             came = answer.iter_bytes()
             whole = next(came)
-            time.sleep(1.2)  # more than twice as long as an upstream may be silent
+            time.sleep(3)  # longer than an upstream may be silent
             assert len(sent) < pieces  # 40 MB are not waiting in memory
             whole += b"".join(came)
     assert whole.endswith(b"data: [DONE]\n\n")
@@ -422,45 +421,72 @@ def test_a_client_that_reads_slowly_holds_the_upstream_up_and_loses_nothing(both
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_ends_the_upstreams_work(stream: bool, both: Both) -> None:
-    waited: list[float] = []
-
     def behave(asked: Asked) -> None:
         if stream:
             asked.begin_stream()
             asked.event(chunk("good"))
-        waited.append(asked.wait_until_left())
+        asked.wait_until_left()
 
-    with gateway(both, behave) as (_, front):
-        wait_longer(both)
-        body = {"model": "far", "messages": HELLO, "stream": stream}
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{front.url}/v1/chat/completions", json=body, timeout=0.5)
-        wait_until(lambda: bool(waited), what="the end of the upstream's work")
-        assert waited[0] < 2
-        assert front.metric("umekomi_upstream_in_flight", model="far", replica="0") == 0
+    with gateway(both, behave) as (back, front):
+        body = json.dumps({"model": "far", "messages": HELLO, "stream": stream}).encode()
+        with front.connect() as leaving:
+            head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
+            leaving.sendall(head % len(body) + body)
+            wait_until(lambda: len(back.asked) == 1, what="the request at the upstream")
+            assert not stream or leaving.recv(12) == b"HTTP/1.1 200"
+        wait_until(back.asked[0].left.is_set, what="the end of the upstream's work")
+        in_flight = {"model": "far", "replica": "0"}
+        wait_until(lambda: front.metric("umekomi_upstream_in_flight", **in_flight) == 0, what="its end here")
 
 
 def test_a_connection_that_died_while_idle_is_replaced_without_a_second_try(both: Both) -> None:
+    ended = threading.Semaphore(0)
+
     def behave(asked: Asked) -> None:
         asked.json(vectors([1.0], [2.0]))
         asked.connection.shutdown(2)
+        ended.release()
 
     with gateway(both, behave) as (back, front):
-        assert [embed(front).status_code for _ in range(3)] == [200, 200, 200]
+        for _ in range(3):
+            assert embed(front).status_code == 200
+            assert ended.acquire(timeout=20)
         assert back.connections == len(back.asked) == 3
 
 
-def test_what_comes_unasked_is_no_answer_to_the_next_request(both: Both) -> None:
+def test_a_connection_that_ends_as_it_is_used_again_is_replaced_too(both: Both) -> None:
+    used: set[int] = set()
+
     def behave(asked: Asked) -> None:
+        if asked.connection.fileno() in used:
+            used.remove(asked.connection.fileno())
+            asked.connection.shutdown(2)
+        else:
+            used.add(asked.connection.fileno())
+            asked.json(vectors([1.0], [2.0]))
+
+    with gateway(both, behave) as (back, front):
+        assert [embed(front).status_code for _ in range(3)] == [200, 200, 200]
+        assert (back.connections, len(back.asked)) == (3, 5)
+
+
+def test_what_comes_unasked_is_no_answer_to_the_next_request(both: Both) -> None:
+    answered = threading.Event()
+    added = threading.Semaphore(0)
+
+    def behave(asked: Asked) -> None:
+        answered.clear()
         asked.json(vectors([1.0], [2.0]))
-        time.sleep(0.1)
+        assert answered.wait(20)  # or it would be a part of the answer
         with contextlib.suppress(OSError):
             asked.json(vectors([6.0], [6.0]))
+        added.release()
 
     with gateway(both, behave) as (_, front):
         for _ in range(2):
             assert [row["embedding"] for row in embed(front).json()["data"]] == [[1.0], [2.0]]
-            time.sleep(0.2)
+            answered.set()
+            assert added.acquire(timeout=20)
 
 
 def test_a_good_upstream_for_comparison(both: Both) -> None:
