@@ -48,7 +48,7 @@ class SteppingWatch:
 
     @contextmanager
     def stage(self, title: str, *, total: int) -> Iterator[Callable[[int], None]]:
-        from umekomi.train.fitting.steps import evaluation_steps
+        from umekomi.train.fitting.lessons.steps import evaluation_steps
 
         print(title, total, file=sys.stderr)
         stepping = title == "training"

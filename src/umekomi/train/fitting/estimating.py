@@ -18,9 +18,9 @@ from umekomi.models.bundle import Bundle
 from umekomi.train.examples import Example, TrainingData
 from umekomi.train.fitting.fit import train_steps
 from umekomi.train.fitting.job import Job, prepare
-from umekomi.train.fitting.rows import fill_negatives
-from umekomi.train.fitting.space import plan_space, shown
-from umekomi.train.fitting.steps import StepPlan, evaluation_steps
+from umekomi.train.fitting.keeping.space import plan_space, shown
+from umekomi.train.fitting.lessons.rows import fill_negatives
+from umekomi.train.fitting.lessons.steps import StepPlan, evaluation_steps
 from umekomi.train.settings import TrainingSettings
 
 TRIAL_STEPS = 4

@@ -16,14 +16,14 @@ from umekomi.extras import require
 from umekomi.models.bundle import Bundle
 from umekomi.train.examples import Example, TrainingData
 from umekomi.train.fitting.adapters import merged_state
-from umekomi.train.fitting.checkpoints import Checkpoint, best_of, find_whole, read_logged, remove_others
-from umekomi.train.fitting.curve import CurvePoint, CurveWriter, read_curve
 from umekomi.train.fitting.interrupting import stop_requests
 from umekomi.train.fitting.job import Job, prepare
+from umekomi.train.fitting.keeping.checkpoints import Checkpoint, best_of, find_whole, read_logged, remove_others
+from umekomi.train.fitting.keeping.curve import CurvePoint, CurveWriter, read_curve
+from umekomi.train.fitting.keeping.space import check_space
+from umekomi.train.fitting.lessons.steps import evaluation_steps
 from umekomi.train.fitting.loading import build_model, quiet
 from umekomi.train.fitting.processes import ALONE, Processes
-from umekomi.train.fitting.space import check_space
-from umekomi.train.fitting.steps import evaluation_steps
 from umekomi.train.settings import TrainingSettings
 from umekomi.writing import replacing, sync_tree
 

@@ -12,11 +12,11 @@ from umekomi.extras import require
 from umekomi.models.bundle import Bundle
 from umekomi.train.examples import Example, TrainingData
 from umekomi.train.fitting.adapters import add_adapters
+from umekomi.train.fitting.lessons.rows import even_negatives
+from umekomi.train.fitting.lessons.scoring import DevScore, build_dev_score
+from umekomi.train.fitting.lessons.steps import PlannedBatches, StepPlan, plan_steps
 from umekomi.train.fitting.loading import build_model, check_base, check_training_extra
 from umekomi.train.fitting.processes import ALONE, Processes
-from umekomi.train.fitting.rows import even_negatives
-from umekomi.train.fitting.scoring import DevScore, build_dev_score
-from umekomi.train.fitting.steps import PlannedBatches, StepPlan, plan_steps
 from umekomi.train.settings import TrainingSettings
 
 CHECKPOINTS = "checkpoints"
@@ -82,8 +82,8 @@ def prepare(
     """
     check_training_extra()
     check_base(bundle)
-    from umekomi.train.fitting.losses import check_matryoshka
-    from umekomi.train.fitting.teaching import teach
+    from umekomi.train.fitting.lessons.losses import check_matryoshka
+    from umekomi.train.fitting.lessons.teaching import teach
     from umekomi.train.fitting.training import Lessons, build_batches, choose_device, number_format, set_threads
 
     device = choose_device(settings)

@@ -13,12 +13,12 @@ import torch
 from transformers import TrainerCallback
 
 from umekomi.errors import EngineError
-from umekomi.train.fitting.checkpoints import PREFIX, Checkpoint, best_of, find_whole, remove_others, seal
-from umekomi.train.fitting.curve import CurvePoint, CurveWriter
 from umekomi.train.fitting.interrupting import StopRequest
+from umekomi.train.fitting.keeping.checkpoints import PREFIX, Checkpoint, best_of, find_whole, remove_others, seal
+from umekomi.train.fitting.keeping.curve import CurvePoint, CurveWriter
+from umekomi.train.fitting.lessons.scoring import DevScore
+from umekomi.train.fitting.lessons.steps import StepPlan
 from umekomi.train.fitting.processes import Processes
-from umekomi.train.fitting.scoring import DevScore
-from umekomi.train.fitting.steps import StepPlan
 
 
 @dataclass(frozen=True, slots=True)

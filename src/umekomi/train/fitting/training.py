@@ -16,10 +16,16 @@ from umekomi.models.card import ModelCard
 from umekomi.train.data.batches import RankingBatches
 from umekomi.train.examples import Example, Objective
 from umekomi.train.fitting.adapters import transformer_of
+from umekomi.train.fitting.lessons.losses import build_distillation_loss, build_ranking_loss, build_similarity_loss
+from umekomi.train.fitting.lessons.steps import (
+    EpochBatches,
+    JoinedBatches,
+    PlannedBatches,
+    ShuffledBatches,
+    StepPlan,
+)
 from umekomi.train.fitting.loading import quiet
-from umekomi.train.fitting.losses import build_distillation_loss, build_ranking_loss, build_similarity_loss
 from umekomi.train.fitting.processes import Processes
-from umekomi.train.fitting.steps import EpochBatches, JoinedBatches, PlannedBatches, ShuffledBatches, StepPlan
 from umekomi.train.settings import TrainingSettings
 
 MOST_LOG_LINES = 2000

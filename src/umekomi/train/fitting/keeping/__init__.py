@@ -1,0 +1,1 @@
+"""What a training leaves on the disk while it runs: checkpoints, the curve, and the room that they take."""
