@@ -54,7 +54,24 @@ def embed(
     from umekomi.embedding.embedder import open_embedder
 
     with open_embedder(model, precision=precision, threads=threads, notify=options.notify) as embedder:
-        _embed(embedder, rows, output, vector_format, role=role, truncation=truncation, dimensions=dimensions)
+        _embed(
+            embedder,
+            rows,
+            output,
+            vector_format,
+            role=role,
+            truncation=truncation,
+            dimensions=dimensions,
+            origin=_origin(file, column=column, encoding=encoding),
+        )
+
+
+def _origin(file: Path | None, *, column: str | None, encoding: str | None) -> dict[str, str] | None:
+    """Where the texts are, for whoever has to embed them anew; None where only this run has seen them."""
+    if file is None or str(file) == "-":
+        return None
+    given = {"column": column, "encoding": encoding}
+    return {"file": str(file.resolve())} | {flag: value for flag, value in given.items() if value is not None}
 
 
 def _format_for(output: Path | None) -> VectorFormat:
@@ -94,6 +111,7 @@ def _embed(
     role: Role,
     truncation: Truncation,
     dimensions: int | None,
+    origin: dict[str, str] | None,
 ) -> None:
     from umekomi.embedding import files
     from umekomi.embedding.bulk import embed_resumably
@@ -112,6 +130,8 @@ def _embed(
         "normalized": card.normalize or dimensions is not None,
         "count": len(texts),
         "dim": dim,
+        "dimensions": dimensions,
+        "input": origin,
     }
 
     parts_folder = output.with_name(f".{output.name}.parts") if output else None
