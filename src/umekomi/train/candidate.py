@@ -44,8 +44,7 @@ def open_sentence_model(folder: Path, *, device: str = "cpu") -> Any:
                 str(folder), device=str(place), local_files_only=True, model_kwargs={"dtype": torch.float32}
             )
     except Exception as error:  # whatever the libraries say of a folder that they cannot open
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise BrokenModel(f"{folder}: sentence-transformers cannot open it: {reason}") from None
+        raise BrokenModel(f"{folder}: sentence-transformers cannot open it: {_first_line(error)}") from None
     return model.float().eval()
 
 
@@ -145,6 +144,8 @@ class TorchCandidate:
                     raise EngineError(
                         f"{self.record.name}: the GPU's memory is too small for {self._budget} tokens at once"
                     ) from None
+                except Exception as error:  # what the libraries say of a tokenizer or a text that they cannot take
+                    raise EngineError(f"{self.record.name}: cannot be run: {_first_line(error)}") from error
         if not np.isfinite(vectors).all():
             raise EngineError(f"{self.record.name} gave a vector that is not finite: its weights are broken")
         return vectors
@@ -173,3 +174,7 @@ def _digest(state: Mapping[str, Any]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from umekomi.engines.onnx import export_graph
-from umekomi.errors import StoreError, UnsupportedModel
+from umekomi.errors import BrokenModel, StoreError, UnsupportedModel
 from umekomi.evaluate.settings import Watch
 from umekomi.models.architectures import BUILDABLE
 from umekomi.models.bundle import Bundle
@@ -107,10 +107,14 @@ def export(merge: Merge, *, alpha: float, out: Path, provenance: Provenance, wat
             advance(1)
             write_readme(folder, merge.bundle, alpha=alpha, provenance=provenance, graphs=bool(graphs))
             card = open_model(str(folder.resolve())).card
+            _check_card(card, merge.bundle.card)
             sync_tree(folder)
             advance(1)
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)  # the disk may be full
+        if isinstance(error, OSError):
+            raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from None
+        raise
     notes += missing
     for note in notes:
         watch.notify(note)
@@ -154,8 +158,18 @@ def _write_graphs(folder: Path, *, name: str) -> tuple[tuple[Precision, ...], tu
     return _PRECISIONS, ()
 
 
+def _check_card(card: ModelCard, base: ModelCard) -> None:
+    """Raise `BrokenModel` where the folder says anything but the base of what decides a vector, weights aside."""
+    expected = replace(base, weights_digest=card.weights_digest)
+    if card.fingerprint != expected.fingerprint:
+        differing = [each.name for each in fields(card) if getattr(card, each.name) != getattr(expected, each.name)]
+        raise BrokenModel(
+            f"the exported folder does not say the same as {base.name} of {', '.join(differing)}; it was not kept"
+        )
+
+
 def _state(module: Any) -> dict[str, Any]:
-    return {name: value.detach().cpu() for name, value in module.state_dict().items()}
+    return {name: value.detach() for name, value in module.state_dict().items()}
 
 
 def _torch_only(name: str, architecture: str) -> str:

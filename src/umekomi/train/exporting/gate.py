@@ -13,7 +13,7 @@ import numpy as np
 
 from umekomi.embedding.bulk import Source
 from umekomi.embedding.embedder import open_embedder
-from umekomi.errors import BrokenModel, EngineError, GateFailed, UserError
+from umekomi.errors import BrokenModel, EngineError, GateFailed, UnsupportedModel
 from umekomi.evaluate.parity.agreement import Float64s, cosines
 from umekomi.evaluate.settings import Watch
 from umekomi.models.card import ModelCard
@@ -88,7 +88,7 @@ def check_parity(
     try:
         with watch.stage("comparing the exported model with torch", total=ways * len(texts)) as advance:
             gate = _compare(exported, texts, threads=threads, advance=advance)
-    except (UserError, EngineError) as error:
+    except (BrokenModel, UnsupportedModel, EngineError) as error:
         _fail(exported, _gate(exported, texts, 0, ()), str(error))
     failed = next((check for check in gate.checks if not check.passed), None)
     if failed is not None:
@@ -108,6 +108,8 @@ def _compare(exported: Exported, texts: Sequence[GateText], *, threads: int | No
             engine=exported.engine,
             notify=lambda message: None,
         ) as embedder:
+            if embedder.fingerprint != exported.card.with_precision(precision).fingerprint:
+                raise BrokenModel(f"{exported.folder}: is not the model that was exported")
             own, _ = _embed(embedder, texts)
         checks.append(_check(precision, exported.engine, cosines(reference, own), texts))
         advance(len(texts))

@@ -54,7 +54,7 @@ def write_readme(folder: Path, base: Bundle, *, alpha: float, provenance: Proven
         _opening(base.card, alpha),
         _use(base.card),
         _training(provenance),
-        _graphs(base.card) if graphs else "",
+        _graphs(base.card, tokenizer=(folder / "tokenizer.json").exists()) if graphs else "",
         _proof(["Not proved yet."]),
     )
     _write(folder / README, "\n\n".join(part for part in parts if part) + "\n")
@@ -70,7 +70,7 @@ def base_model(card: ModelCard) -> str:
     """What the model came from, as the hub knows it; of a folder its name only, since paths are private."""
     if card.source.startswith("hub:"):
         return card.source.removeprefix("hub:").partition("@")[0]
-    if starter := find_starter(card.name):
+    if card.source.startswith("wheel:") and (starter := find_starter(card.name)):
         return starter.hub_id
     return Path(card.name).name
 
@@ -123,8 +123,9 @@ def _use(card: ModelCard) -> str:
             "documents = model.encode_document(texts)",
             "```",
             "",
-            "With umekomi: `umekomi.open_embedder(folder)`, or `model: folder` in `umekomi.yaml` to serve it.",
-            "Vectors of the base and of this model cannot be compared: an index has to be embedded anew.",
+            "With umekomi: `umekomi.open_embedder(folder)`; to serve it, `umekomi promote`, or the folder as the",
+            "`source` of a model in `umekomi.yaml`. Vectors of the base and of this model cannot be compared: an index",
+            "has to be embedded anew.",
         ]
     )
 
@@ -152,17 +153,23 @@ def _sweep(sweep: Sweep) -> list[str]:
     lines = [f"Of the way from base to tuned weights: {sweep.sentence}."]
     if sweep.base is None:
         return lines
-    sets = list(sweep.base.general)
-    names = [f"{name} ({metric})" for name, metric in sweep.metrics.items()]
     rows = [
-        [f"{trial.alpha:g}", f"{trial.dev:.4f}", *(f"{trial.general[name]:.4f}" for name in sets)]
+        [f"{trial.alpha:g}", *(f"{score:.4f}" for score in trial.scores.values())]
         for trial in (sweep.base, *sweep.trials)
     ]
-    return [*lines, "", *_rows(["alpha", *names], rows)]
+    return [*lines, "", *_rows(["alpha", *(f"{name} ({metric})" for name, metric in sweep.metrics.items())], rows)]
 
 
-def _graphs(card: ModelCard) -> str:
+def _graphs(card: ModelCard, *, tokenizer: bool) -> str:
     """How to run the graphs without umekomi: they give token states, and the rest is a few lines."""
+    tokens = ["ids = [...]  # of each text with its prompt, by the model's own tokenizer"]
+    if tokenizer:
+        tokens = [
+            'tokenizer = Tokenizer.from_file("tokenizer.json")',
+            f"tokenizer.enable_truncation({card.max_tokens})",
+            "tokenizer.no_padding()",
+            "ids = [encoding.ids for encoding in tokenizer.encode_batch([prompt + text for text in texts])]",
+        ]
     return "\n".join(
         [
             "## ONNX",
@@ -181,10 +188,7 @@ def _graphs(card: ModelCard) -> str:
             "import onnxruntime",
             "from tokenizers import Tokenizer",
             "",
-            'tokenizer = Tokenizer.from_file("tokenizer.json")',
-            f"tokenizer.enable_truncation({card.max_tokens})",
-            "tokenizer.no_padding()",
-            "ids = [encoding.ids for encoding in tokenizer.encode_batch([prompt + text for text in texts])]",
+            *tokens,
             "lengths = np.array([len(own) for own in ids], np.int32)",
             'session = onnxruntime.InferenceSession("onnx/fp32/graph.onnx")',
             'inputs = {"ids": np.concatenate(ids).astype(np.int32), "lengths": lengths}',

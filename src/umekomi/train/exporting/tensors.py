@@ -27,7 +27,7 @@ _BLOCK_BYTES = 1 << 22
 def rewrite_weights(sources: Iterable[Path], state: Mapping[str, Any], *, folder: Path) -> int:
     """Write ``sources``, a base's safetensors files, into ``folder`` with the numbers of ``state``, by their names.
 
-    state  a module's tensors in float32 on the CPU; its names may lack a prefix that the files have (``bert.``)
+    state  a module's tensors in float32; its names may lack a prefix that the files have (``bert.``)
 
     Tensors that changed are written as float32, whatever they were: small steps would be lost in half precision.
     Gives how many were not float32 before. Raises `BrokenModel` for a weight that no file has a place for.
@@ -77,9 +77,9 @@ def _rewrite(source: Path, header: Mapping[str, Stored], values: Mapping[str, An
     target.parent.mkdir(parents=True, exist_ok=True)
     with safe_open(source, framework="pt") as stored:
         changed = {
-            name: value.contiguous()
+            name: value.cpu().contiguous()
             for name, value in values.items()
-            if value.is_floating_point() and not torch.equal(stored.get_tensor(name).float(), value)
+            if value.is_floating_point() and not torch.equal(stored.get_tensor(name).float(), value.cpu())
         }
         metadata = stored.metadata()
     if not changed:

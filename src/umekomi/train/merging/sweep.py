@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,15 +27,16 @@ _SAME = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One alpha and what it scored, each data set by its primary metric.
+    """One alpha and what it scored.
 
-    general  score by data set
-    loss     the most that a general set lost against the base; 0 or less where none did
+    scores  by data set, of its primary metric; dev comes first where there is one
+    dev     the score on dev, None without one
+    loss    the most that a general set lost against the base; 0 or less where none did
     """
 
     alpha: float
-    dev: float
-    general: dict[str, float]
+    scores: dict[str, float]
+    dev: float | None
     loss: float
 
 
@@ -43,7 +44,7 @@ class Trial:
 class Sweep:
     """Which alpha was chosen and why. ``trials`` are in the order of their alphas; empty where one alone was given.
 
-    metrics  by data set, the metric of its scores; ``dev`` is the first
+    metrics  by data set, the metric of its scores
     within   whether the chosen alpha keeps every general set within the tolerated loss
     """
 
@@ -75,7 +76,7 @@ def sweep(
     merge: Merge,
     *,
     alphas: Sequence[float],
-    dev: Task,
+    dev: Task | None,
     general: Sequence[Task] = (),
     tolerated_loss: float,
     cache: Path,
@@ -84,24 +85,29 @@ def sweep(
     """Try ``alphas``: the best on ``dev`` of those with which no general set loses more than is tolerated.
 
     Equal ones go to the smaller alpha, which is nearer to the base. Where all lose more, the one that loses least
-    is taken, and ``watch`` is told. Vectors are kept in ``cache``. Raises `ConfigError` for alphas that cannot be
-    tried, and what scoring raises.
+    is taken, and ``watch`` is told. Without ``dev`` nothing tells what training gained: the largest alpha is taken
+    that keeps the general sets. Vectors are kept in ``cache``.
+
+    Raises `ConfigError` for alphas that cannot be tried and for two sets of one name, and what scoring raises.
     """
     check_alphas(alphas)
-    if len(alphas) == 1:
-        return Sweep(alphas[0], f"alpha {alphas[0]:g} was the only one given", None, (), {}, True, tolerated_loss)
-    tasks = (dev, *general)
+    tasks = (*((dev,) if dev else ()), *general)
+    if len(alphas) == 1 or not tasks:
+        alpha = max(alphas)
+        why = "was the only one given" if len(alphas) == 1 else "was taken: there is nothing to compare them on"
+        return Sweep(alpha, f"alpha {alpha:g} {why}", None, (), {}, True, tolerated_loss)
+    names = [task.name for task in tasks]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"two data sets have one name: {', '.join(names)}; rename one")
+    total = (1 + len(alphas)) * sum(count_texts(task) for task in tasks)
     scores: dict[float, list[float]] = {}
-    for alpha in (BASE, *sorted(alphas)):
-        candidate = merge.candidate(alpha)
-        total = sum(count_texts(task) for task in tasks)
-        with watch.stage(
-            f"{candidate.record.name}: scoring dev and {len(general)} general sets", total=total
-        ) as on:
-            scores[alpha] = [_score(candidate, task, cache=cache, advance=on) for task in tasks]
-    names = [task.name for task in general]
-    before = scores[BASE]
-    base, *trials = (_trial(alpha, found, before, names) for alpha, found in scores.items())
+    with watch.stage(f"scoring {len(alphas)} mixtures of base and tuned weights", total=total) as advance:
+        for alpha in (BASE, *sorted(alphas)):
+            candidate = merge.candidate(alpha)
+            scores[alpha] = [_score(candidate, task, cache=cache, advance=advance) for task in tasks]
+    base, *trials = (
+        _trial(alpha, names, found, before=scores[BASE], has_dev=dev is not None) for alpha, found in scores.items()
+    )
     chosen, sentence = _choose(trials, tolerated_loss)
     within = chosen.loss <= tolerated_loss + _SAME
     if not within:
@@ -110,9 +116,12 @@ def sweep(
     return Sweep(chosen.alpha, sentence, base, tuple(trials), metrics, within, tolerated_loss)
 
 
-def _trial(alpha: float, scores: Sequence[float], before: Sequence[float], names: Sequence[str]) -> Trial:
-    losses = [old - new for old, new in zip(before[1:], scores[1:], strict=True)]
-    return Trial(alpha, scores[0], dict(zip(names, scores[1:], strict=True)), max(losses, default=0.0))
+def _trial(
+    alpha: float, names: Sequence[str], scores: Sequence[float], *, before: Sequence[float], has_dev: bool
+) -> Trial:
+    losses = [old - new for old, new in zip(before, scores, strict=True)][int(has_dev) :]
+    dev = scores[0] if has_dev else None
+    return Trial(alpha, dict(zip(names, scores, strict=True)), dev, max(losses, default=0.0))
 
 
 def _choose(trials: Sequence[Trial], tolerated_loss: float) -> tuple[Trial, str]:
@@ -125,14 +134,21 @@ def _choose(trials: Sequence[Trial], tolerated_loss: float) -> tuple[Trial, str]
             f"every alpha loses more than {tolerated_loss:g} on a general set; {chosen.alpha:g} was taken, which "
             f"loses least ({chosen.loss:.4f})"
         )
-    best = max(trial.dev for trial in within)
-    chosen = next(trial for trial in within if trial.dev >= best - _SAME)
     left_out = len(trials) - len(within)
-    rest = f"; {left_out} others lose more than {tolerated_loss:g} on a general set" if left_out else ""
-    return chosen, f"alpha {chosen.alpha:g} scores best on dev ({chosen.dev:.4f}){rest}"
+    rest = f"; {left_out} of {len(trials)} lose more than {tolerated_loss:g} on a general set" if left_out else ""
+    scored = [(trial.dev, trial) for trial in within if trial.dev is not None]
+    if not scored:
+        chosen = within[-1]
+        return (
+            chosen,
+            f"alpha {chosen.alpha:g} is the largest that keeps the general sets, and there is no dev{rest}",
+        )
+    best = max(dev for dev, _ in scored)
+    chosen = next(trial for dev, trial in scored if dev >= best - _SAME)
+    return chosen, f"alpha {chosen.alpha:g} scores best on dev ({best:.4f}){rest}"
 
 
-def _score(candidate: Candidate, task: Task, *, cache: Path, advance: Any) -> float:
+def _score(candidate: Candidate, task: Task, *, cache: Path, advance: Callable[[int], None]) -> float:
     """The task's primary metric."""
     vectors = embed_task(candidate, task, role="document", cache=cache, advance=advance)
     return value(_primary_outcome(task, vectors))
