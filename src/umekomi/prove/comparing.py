@@ -82,7 +82,8 @@ class Difference:
 class Judged:
     """A primary metric with what it says. ``p`` is adjusted; None where the data set is too small to decide.
 
-    detectable  as `Difference.detectable`, with the risk that all deciding metrics share
+    detectable  as `Difference.detectable`, with the share of the risk that this metric has
+    needed      groups, or items that stand alone, with which it could decide
     """
 
     trial: Trial
@@ -90,6 +91,7 @@ class Judged:
     p: float | None
     direction: Direction
     detectable: float | None = None
+    needed: int = FEWEST_UNITS
 
     def regressed(self, tolerated_loss: float) -> bool:
         """Whether this alone makes the training a regression; only a general set may lose what is tolerated."""
@@ -152,7 +154,6 @@ def metric_record(trial: Trial, model: str, outcome: Outcome, *, resamples: int,
     )
 
 
-def fewest_units(decisions: int, *, risk: float) -> int:
-    """Units with which the first of ``decisions`` tests can be found: 2 of 2^n signs, times ``decisions``, below
-    ``risk``."""
-    return math.floor(math.log2(2 * decisions / risk)) + 1
+def fewest_units(*, risk: float) -> int:
+    """Units with which a difference can be found at all: 2 of their 2^n signs are as far from 0 as can be."""
+    return math.floor(math.log2(2 / risk)) + 1

@@ -49,13 +49,15 @@ class ProofTasks:
 
 @dataclass(frozen=True, slots=True)
 class TrainingPair:
-    """A pair that was trained, as examples name their likely causes."""
+    """A pair that was trained, as examples name their likely causes. ``score``: how alike people find the two; None
+    for a query and its answer."""
 
     query: str
     positive: str
     chunk_id: str = ""
     source: str = ""
     page: int | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -52,7 +52,9 @@ class ComparisonRecord(Record):
     delta: float
     ci95: tuple[float, float] | None
     p: float | None = Field(description="Two-sided, by the randomisation test over groups.")
-    p_adjusted: float | None = Field(description="By Holm: over what decides, or over a data set's other metrics.")
+    p_adjusted: float | None = Field(
+        description="Corrected for all that decides, or for a data set's other metrics."
+    )
     decides: bool = Field(description="Whether the verdict rests on it: the primary metric of its data set.")
     verdict: Direction
     wins: int | None = Field(description="Items on which the tuned model is better; null for correlations.")

@@ -117,7 +117,8 @@ def _examples(
     with watch.stage("examples and their likely causes", total=len(trained)) as advance:
         for task, old, new in trained:
             moved = find_moved(task, old, new, count=settings.examples)
-            found += explain_moved(task, moved, pairs, tuned, role=settings.role, cache=settings.cache_folder)
+            alike = [pair for pair in pairs if (pair.score is None) == (task.kind == "retrieval")]
+            found += explain_moved(task, moved, alike, tuned, role=settings.role, cache=settings.cache_folder)
             advance(1)
     return tuple(found)
 

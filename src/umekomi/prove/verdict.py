@@ -12,8 +12,11 @@ from umekomi.evaluate.results import Verdict as Direction
 from umekomi.evaluate.statistics import direction, holm
 from umekomi.evaluate.statistics.power import RISK
 from umekomi.prove import wording
-from umekomi.prove.comparing import Difference, Judged, Trial, compare_trial
+from umekomi.prove.comparing import FEWEST_UNITS, Difference, Judged, Trial, compare_trial, fewest_units
 from umekomi.prove.results import ComparisonRecord, Verdict
+
+TRAINED_RISK = 0.04
+"""Of the 5 %, for what was trained; the rest is for general sets. Holm shares out each part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ def decide(trials: Sequence[Trial], *, tolerated_loss: float, resamples: int, se
     """REGRESSED where a trained metric is lower by more than chance, or a general one by more than chance and by
     more than ``tolerated_loss``; else IMPROVED where a trained one is higher by more than chance; else TIED.
 
-    Chance: the randomisation test over groups at 5 %, by Holm over all primary metrics.
+    Chance: the randomisation test over groups, with a risk of 5 % of any false difference.
     """
     found = [compare_trial(trial, resamples=resamples, seed=seed) for trial in trials]
     judged = _judge_primaries(trials, [each[0] for each in found])
@@ -51,19 +54,47 @@ def decide(trials: Sequence[Trial], *, tolerated_loss: float, resamples: int, se
 
 
 def _judge_primaries(trials: Sequence[Trial], differences: Sequence[Difference]) -> list[Judged]:
-    able = [
-        (at, each.paired)
-        for at, (trial, each) in enumerate(zip(trials, differences, strict=True))
+    """What was trained first. What that finds is passed on to what should be kept, so that a verdict of IMPROVED
+    has looked for losses with the whole risk."""
+    able = {
+        trial.dataset: (trial, each)
+        for trial, each in zip(trials, differences, strict=True)
         if trial.decides and each.paired is not None
+    }
+    trained = [name for name, (trial, _) in able.items() if trial.part != "general"]
+    p = _adjust([(name, able[name][1]) for name in trained], risk=TRAINED_RISK)
+    better = sum(_direction(able[name][1], p[name]) == "better" for name in trained)
+    rest = RISK - TRAINED_RISK + TRAINED_RISK * better / max(1, len(trained))
+    kept = [name for name in able if name not in p]
+    p |= _adjust([(name, able[name][1]) for name in kept], risk=rest)
+    return [
+        _judged(trial, each, p.get(trial.dataset), risk=rest, family=len(kept))
+        if trial.part == "general"
+        else _judged(trial, each, p.get(trial.dataset), risk=TRAINED_RISK, family=len(trained))
+        for trial, each in zip(trials, differences, strict=True)
     ]
-    adjusted = dict(zip((at for at, _ in able), holm([paired.p for _, paired in able]), strict=True))
-    judged = []
-    for at, (trial, each) in enumerate(zip(trials, differences, strict=True)):
-        p = adjusted.get(at)
-        towards: Direction = "tied" if p is None or each.paired is None else direction(each.paired, p)
-        detectable = None if p is None else each.detectable(trial.items, risk=RISK / len(able))
-        judged.append(Judged(trial, each, p, towards, detectable))
-    return judged
+
+
+def _adjust(named: Sequence[tuple[str, Difference]], *, risk: float) -> dict[str, float]:
+    """Adjusted p by data set: below 5 % where the difference is found with ``risk`` shared by all of ``named``."""
+    adjusted = holm([each.paired.p for _, each in named if each.paired is not None])
+    return {name: min(1.0, p * RISK / risk) for (name, _), p in zip(named, adjusted, strict=True)}
+
+
+def _judged(trial: Trial, found: Difference, p: float | None, *, risk: float, family: int) -> Judged:
+    share = risk / max(1, family)
+    return Judged(
+        trial,
+        found,
+        p,
+        "tied" if p is None else _direction(found, p),
+        detectable=None if p is None else found.detectable(trial.items, risk=share),
+        needed=max(FEWEST_UNITS, fewest_units(risk=share)),
+    )
+
+
+def _direction(found: Difference, p: float) -> Direction:
+    return "tied" if found.paired is None else direction(found.paired, p)
 
 
 def _primary_record(judged: Judged) -> ComparisonRecord:
@@ -98,7 +129,7 @@ def _record(
         p=None if paired is None else paired.p,
         p_adjusted=p,
         decides=decides,
-        verdict="tied" if paired is None or p is None else direction(paired, p),
+        verdict="tied" if p is None else _direction(found, p),
         wins=wins,
         ties=ties,
         losses=losses,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from umekomi.evaluate.statistics import direction
-from umekomi.evaluate.statistics.power import RISK
-from umekomi.prove.comparing import Difference, Judged, Trial, fewest_units
+from umekomi.prove.comparing import Difference, Judged, Trial
 from umekomi.prove.results import Part
 
 NAMES = {"ndcg": "nDCG", "mrr": "MRR", "map": "MAP", "spearman": "Spearman"}
@@ -58,9 +57,8 @@ def clause(trial: Trial, found: Difference, p: float | None) -> str:
 
 def reasons(judged: Sequence[Judged], tolerated_loss: float) -> Iterator[str]:
     """What the verdict rests on and what it cannot say."""
-    decisions = sum(each.p is not None for each in judged)
     for each in judged:
-        yield from _about_size(each, decisions)
+        yield from _about_size(each)
         if each.direction == "tied" and each.detectable is not None:
             yield (
                 f"{each.trial.dataset}: a change of {metric_name(each.difference.metric)} by {each.detectable:.3f} "
@@ -69,17 +67,15 @@ def reasons(judged: Sequence[Judged], tolerated_loss: float) -> Iterator[str]:
         yield from _about_loss(each, tolerated_loss)
 
 
-def _about_size(judged: Judged, decisions: int) -> Iterator[str]:
-    trial = judged.trial
-    units = _extent(trial)
-    needed = fewest_units(max(1, decisions), risk=RISK)
-    if judged.p is None:
-        yield f"{trial.dataset}: {units} cannot decide anything; test on {needed} {_unit(trial, needed)} or more"
-    elif trial.units < needed:
-        yield (
-            f"{trial.dataset}: {units} can hardly decide anything beside {decisions - 1} other data sets; test on "
-            f"{needed} {_unit(trial, needed)} or more"
+def _about_size(judged: Judged) -> Iterator[str]:
+    trial, needed = judged.trial, judged.needed
+    if trial.units < needed:
+        can = (
+            "cannot decide anything"
+            if judged.p is None
+            else "can hardly decide anything beside the other data sets"
         )
+        yield f"{trial.dataset}: {_extent(trial)} {can}; test on {needed} {_unit(trial, needed)} or more"
 
 
 def _about_loss(judged: Judged, tolerated_loss: float) -> Iterator[str]:

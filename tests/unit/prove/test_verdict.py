@@ -156,8 +156,9 @@ def test_five_documents_are_too_few_however_much_they_gained(documents: int, ver
 
 def test_documents_that_are_too_few_beside_other_sets_are_told_of() -> None:
     base, tuned, of = ranked_twice(np.random.default_rng(0), 6, 30, gain=3.0, together=0)
-    kept = np.random.default_rng(1).random(60)
-    found = judge(trial(base, tuned, groups=of.tolist()), trial(kept, kept, part="general"))
+    people = np.random.default_rng(1).normal(size=60)
+    pairs = trial(people, people, part="preference", reduction="spearman", reference=people)
+    found = judge(trial(base, tuned, groups=of.tolist()), pairs)
     assert found.verdict == "TIED"
     assert any("can hardly decide anything" in each and "7 documents or more" in each for each in found.reasons)
 
