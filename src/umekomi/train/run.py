@@ -319,7 +319,7 @@ def _prove(
             proof,
             folder=folder,
             watch=watch,
-            pairs=list_pairs(materials.data),
+            pairs=list_pairs((*materials.data.train, *materials.steering)),
             alphas=list_alphas(chosen, tested),
             story=story,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from umekomi.evaluate.outcomes import Outcome
@@ -38,11 +38,18 @@ def tell_story(
     )
 
 
-def list_pairs(data: TrainingData) -> list[TrainingPair]:
+def list_pairs(examples: Iterable[Example]) -> list[TrainingPair]:
     """The pairs that were trained, to find what likely moved an example."""
     return [
-        TrainingPair(each.query, each.positive, chunk_id=each.chunk_id, source=each.source, page=each.page)
-        for each in data.train
+        TrainingPair(
+            each.query,
+            each.positive,
+            chunk_id=each.chunk_id,
+            source=each.source,
+            page=each.page,
+            score=each.score,
+        )
+        for each in examples
     ]
 
 
