@@ -20,6 +20,7 @@ from umekomi.cli.evaluate import evaluate_app
 from umekomi.cli.exit_codes import INTERRUPTED, exit_code
 from umekomi.cli.explain import explain
 from umekomi.cli.import_ import import_app
+from umekomi.cli.improve import improve
 from umekomi.cli.keys import keys_app
 from umekomi.cli.models import models_app
 from umekomi.cli.promote import history, promote, rollback
@@ -47,6 +48,7 @@ app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(documents_app, name="documents")
 app.add_typer(synthesize_app, name="synthesize")
 app.command()(train)
+app.command()(improve)
 app.command()(explain)
 app.command()(promote)
 app.command()(rollback)

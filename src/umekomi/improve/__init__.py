@@ -1,0 +1,1 @@
+"""From documents to a proved model in one run: read, synthesize, train, prove, report."""
