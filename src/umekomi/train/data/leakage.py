@@ -46,9 +46,10 @@ def check_leakage(data: TrainingData, *, listing: Path | None = None) -> None:
     rest = len(leaks) - len(lines)
     if rest:
         lines.append(f"  … and {rest} more" + (f" in {listing}" if listing is not None else ""))
-    rows = len({(leak.split, leak.id) for leak in leaks})
+    count = len({(leak.split, leak.id) for leak in leaks})
+    rows = f"{count} {'row' if count == 1 else 'rows'}"
     raise InvalidInput(
-        f"{rows} rows of train and dev are known from test, so a test would prove nothing; take them out of one "
+        f"train and dev overlap with test in {rows}, so a test would prove nothing; take what is shared out of one "
         "side, or give one file without splits, which is split by documents:\n" + "\n".join(lines),
         param="source",
     )
@@ -56,29 +57,46 @@ def check_leakage(data: TrainingData, *, listing: Path | None = None) -> None:
 
 def find_leaks(data: TrainingData) -> list[Leak]:
     """Every row of train and dev that shares something with test: one leak for each thing that it shares."""
-    sides: tuple[tuple[Literal["train", "dev"], Sequence[Example]], ...] = (
-        ("train", data.train),
-        ("dev", data.dev),
-    )
-    return [leak for split, examples in sides for leak in _iter_leaks(split, examples, data.test)]
+    scored = data.objective == "similarity"
+    return [
+        *_iter_leaks("train", data.train, data.test, scored=scored),
+        *_iter_leaks("dev", data.dev, data.test, scored=scored),
+    ]
 
 
 def _iter_leaks(
-    split: Literal["train", "dev"], examples: Sequence[Example], test: Sequence[Example]
+    split: Literal["train", "dev"], examples: Sequence[Example], test: Sequence[Example], *, scored: bool
 ) -> Iterator[Leak]:
+    """Documents first, then queries, then texts; the two texts of a scored pair may each be either of another."""
     documents = {example.document_id: example.id for example in reversed(test) if example.document_id}
-    queries = find_known([each.query for each in examples], [each.query for each in test])
-    texts = find_known([each.positive for each in examples], [each.positive for each in test])
-    for row, example in enumerate(examples):
+    for example in examples:
         if example.document_id in documents:
             shared = example.source or example.document_id
             yield Leak("document", split, example.id, documents[example.document_id], shared)
-        if (first := int(queries.first[row])) >= 0:
-            kind: LeakKind = "query" if queries.exact[row] else "near query"
-            yield Leak(kind, split, example.id, test[first].id, example.query)
-        if (first := int(texts.first[row])) >= 0:
-            kind = "text" if texts.exact[row] else "near text"
-            yield Leak(kind, split, example.id, test[first].id, example.positive)
+    queries = [(example.id, example.query) for example in test]
+    texts = [(example.id, example.positive) for example in test]
+    either = [*queries, *texts]
+    asked = [(example.id, example.query) for example in examples]
+    answers = [(example.id, example.positive) for example in examples]
+    if scored:
+        yield from _iter_shared(split, "text", [*asked, *answers], either)
+    else:
+        yield from _iter_shared(split, "query", asked, queries)
+        yield from _iter_shared(split, "text", answers, texts)
+
+
+def _iter_shared(
+    split: Literal["train", "dev"],
+    kind: Literal["query", "text"],
+    texts: Sequence[tuple[str, str]],
+    known: Sequence[tuple[str, str]],
+) -> Iterator[Leak]:
+    """Leaks of texts with the ids of their rows."""
+    found = find_known([text for _, text in texts], [text for _, text in known])
+    near: dict[str, LeakKind] = {"query": "near query", "text": "near text"}
+    for (row_id, text), first, exact in zip(texts, found.first.tolist(), found.exact.tolist(), strict=True):
+        if first >= 0:
+            yield Leak(kind if exact else near[kind], split, row_id, known[first][0], text)
 
 
 def _said(leak: Leak) -> str:

@@ -6,15 +6,19 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import openpyxl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kit.training_data import Told, made_up_chunks, made_up_text, read_rows, write_rows, write_synthesis
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.datasets import open_task
+from umekomi.evaluate.metrics.repeats import fold
 from umekomi.evaluate.tasks import PairTask, RetrievalTask
-from umekomi.train.data import build_dev_task, build_domain_task, check_leakage, read_training_data
+from umekomi.train.data import RankingBatches, build_dev_task, build_domain_task, check_leakage, read_training_data
 from umekomi.train.examples import Example, TrainingData
 
 
@@ -362,3 +366,40 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
     rows = [{"frage": row["query"], "text": row["positive"]} for row in _pairs(20)]
     data = _read(write_rows(tmp_path / "pairs.jsonl", rows), columns={"query": "frage", "positive": "text"})
     assert len(_all(data)) == 20
+
+
+CELLS = st.one_of(
+    st.none(),
+    st.text(max_size=6),
+    st.sampled_from(["a", "A", " a ", "b", "c d e", "ｃ d e", "", "1", "nan", "[1]"]),
+    st.integers(-2, 3),
+    st.floats(),
+    st.booleans(),
+    st.lists(st.text(max_size=3), max_size=3),
+    st.fixed_dictionaries({"text": st.text(max_size=3)}),
+)
+NAMES = ("query", "positive", "negatives", "negative_1", "score", "label", "id", "chunk_id", "document_id", "page")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    rows=st.lists(st.dictionaries(st.sampled_from(NAMES), CELLS), min_size=1, max_size=8),
+    plain=st.integers(0, 6),
+)
+def test_whatever_the_rows_hold_it_is_data_or_one_error(rows: list[dict[str, object]], plain: int) -> None:
+    with TemporaryDirectory() as folder:
+        path = write_rows(Path(folder) / "pairs.jsonl", [*rows, *_pairs(plain)])
+        try:
+            data = _read(path)
+        except InvalidInput as error:
+            assert str(error)
+            return
+    assert all((data.train, data.dev, data.test))
+    assert len({example.id for example in _all(data)}) == len(_all(data))
+    check_leakage(data)
+    task = build_domain_task(data)
+    assert len(task)
+    if data.objective == "ranking":
+        RankingBatches(data.train, batch_size=4, seed=0)
+        texts = {fold(passage.text) for passage in data.corpus}
+        assert all(fold(text) in texts for each in _all(data) for text in (each.positive, *each.negatives))
