@@ -13,6 +13,7 @@ from umekomi import errors
 from umekomi.cli.exit_codes import exit_code
 from umekomi.config import json_schema
 from umekomi.evaluate.results import Results
+from umekomi.prove.results import TrainingReport
 from umekomi.serve.status import status_of
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
@@ -122,6 +123,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": configuration_page,
     "errors.md": error_page,
     "results.schema.json": lambda: schema_text(Results.model_json_schema(by_alias=True)),
+    "training_report.schema.json": lambda: schema_text(TrainingReport.model_json_schema(by_alias=True)),
     "umekomi.schema.json": lambda: schema_text(json_schema()),
 }
 
