@@ -237,6 +237,7 @@ def _mine(
             candidate,
             count=settings.negatives,
             margin=settings.negative_margin,
+            batch_size=settings.batch_size,
             cache=cache,
             watch=watch,
         )
