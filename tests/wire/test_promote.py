@@ -1,4 +1,4 @@
-"""Promotion on a running server, over real sockets: under traffic, killed on its way, and where it must not happen."""
+"""Promotion on a running server, over real sockets: under traffic, killed on its way, and where it must not be."""
 
 from __future__ import annotations
 

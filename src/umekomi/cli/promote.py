@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from umekomi.cli import options
-from umekomi.errors import ConfigError
+from umekomi.errors import ConfigError, StoreError
 from umekomi.types import Precision
 
 if TYPE_CHECKING:
+    from umekomi.config import Settings
     from umekomi.promote.desk import Place
     from umekomi.promote.promoting import Outcome
     from umekomi.promote.records.past import Period
@@ -70,7 +73,14 @@ def promote(
 
     place = _place(config, base_url, file_only)
     outcome = promote_model(
-        folder, alias, place, force=force, precision=precision, trial=dry_run, notify=options.notify
+        folder,
+        alias,
+        place,
+        force=force,
+        precision=precision,
+        trial=dry_run,
+        foresee=_tell_keys,
+        notify=options.notify,
     )
     if outcome.diff is not None:
         sys.stderr.write(outcome.diff + "\n")
@@ -91,7 +101,7 @@ def rollback(
     from umekomi.promote.promoting import rollback as roll_back
 
     place = _place(config, base_url, file_only)
-    outcome = roll_back(alias, place, notify=options.notify)
+    outcome = roll_back(alias, place, foresee=_tell_keys, notify=options.notify)
     _tell(outcome, place)
     _tell_stale(outcome, indexes)
 
@@ -125,6 +135,35 @@ def _place(config: Path | None, base_url: str | None, file_only: bool) -> Place:
     return Place(config=config or named_config() or DEFAULT_CONFIG, base_url=base_url, file_only=file_only)
 
 
+def _tell_keys(before: Settings, after: Settings) -> None:
+    """Say which keys lose a name with the switch: a key for one name of a model may ask for all of them."""
+    from umekomi.serve.access.keys import KeyStore
+
+    database = before.keys.database
+    if not database.exists():
+        return
+    try:
+        with KeyStore(database) as store:
+            keys = store.list()
+    except StoreError as error:  # as where the server runs as somebody else: no reason not to switch
+        options.notify(f"nobody looked whether a key loses a name: {error}")
+        return
+    for key in keys:
+        if key.models is None or key.state(datetime.now(UTC)) != "active":
+            continue
+        kept = {name for names in _names(after) if key.allows(*names) for name in names}
+        lost = {name for names in _names(before) if key.allows(*names) for name in names} - kept
+        if lost:
+            options.notify(
+                f"the key '{key.name}' ({key.prefix}) is for {', '.join(key.models or ())}, and may not ask for "
+                f"{', '.join(sorted(lost))} from the switch on; make one that may: umekomi keys create --models"
+            )
+
+
+def _names(settings: Settings) -> Iterable[tuple[str, ...]]:
+    return ((model.name, *model.aliases) for model in settings.with_defaults().models)
+
+
 def _tell(outcome: Outcome, place: Place) -> None:
     name, model = outcome.alias, outcome.model.name
     if outcome.already:
@@ -139,9 +178,9 @@ def _tell(outcome: Outcome, place: Place) -> None:
         return
     if outcome.cold:
         options.notify(f"the memory set does not hold both: {outcome.before} is loaded again when it is asked for")
-    options.notify(
-        f"before, it was {outcome.before}, which stays under that name; back to it: umekomi rollback {name}"
-    )
+    command = shlex.join(["umekomi", "rollback", name, "--config", str(place.config)])
+    back = "" if outcome.back else f"; back to it: {command}"
+    options.notify(f"before, it was {outcome.before}, which is served under that name{back}")
 
 
 def _tell_stale(outcome: Outcome, indexes: list[Path] | None) -> None:

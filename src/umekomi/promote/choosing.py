@@ -13,6 +13,7 @@ from umekomi.models.card import ModelCard
 from umekomi.models.names import HubName, StarterName, parse_name
 from umekomi.models.sources import default_store, open_model
 from umekomi.models.sources.wheel import is_fetched
+from umekomi.models.starters import find_starter
 from umekomi.promote.desk import Desk
 from umekomi.promote.planning import free_name
 from umekomi.promote.proof import Proof, fingerprints_of
@@ -27,6 +28,8 @@ def check_kind(desk: Desk) -> None:
     """Raises `UnsupportedCapability` where the alias is a chat model's or a reranker's."""
     owner, served = desk.owner, desk.served.get(desk.alias)
     kind: str | None = owner.kind if owner is not None and owner.kind in ("chat", "rerank") else None
+    if owner is not None and (starter := find_starter(owner.open_name)) is not None and starter.kind != "embedding":
+        kind = starter.kind
     if kind is None and served is not None and served.capabilities and "embeddings" not in served.capabilities:
         kind = served.capabilities[0]
     if kind is not None:

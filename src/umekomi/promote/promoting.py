@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
-from umekomi.config import ModelSettings
+from umekomi.config import ModelSettings, Settings
 from umekomi.errors import ConfigError, InvalidInput, UmekomiError, UpstreamError
 from umekomi.promote.checking import PROBES, check_answers, check_origin, embed_probes
 from umekomi.promote.choosing import check_files, check_kind, choose_returning, choose_target
@@ -18,6 +20,8 @@ from umekomi.promote.records.history import Event, Line
 from umekomi.promote.running import Answer, RunningServer
 from umekomi.promote.switching import Check, plan_texts, switch
 from umekomi.types import Precision
+
+Foresee: TypeAlias = Callable[[Settings, Settings], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +57,14 @@ def promote(
     force: str | None = None,
     precision: Precision | None = None,
     trial: bool = False,
+    foresee: Foresee = lambda before, after: None,
     notify: Notify,
 ) -> Outcome:
     """Let ``alias`` answer from the model that ``umekomi train`` wrote into ``folder``.
 
-    ``precision``: as the alias has it by default. ``trial`` changes nothing. Raises as `read_proof`, `open_desk`
-    and `switch` do; then everything is as it was.
+    ``precision``: as the alias has it by default. ``trial`` changes nothing. ``foresee`` gets what the file says
+    and what it will say, before it does. Raises as `read_proof`, `open_desk` and `switch` do; then everything is as
+    it was.
     """
     check_alias(alias)
     proof = read_proof(folder, force=force, notify=notify)
@@ -68,6 +74,7 @@ def promote(
             desk.settle()
         target = choose_target(desk, proof, precision)
         plan, event = draft(desk, target, proof=proof, ask=not trial)
+        _foresee(desk, plan, foresee)
         if trial:
             return replace(_outcome(desk, plan, event), diff=_diff(desk, plan))
         expected = embed_probes(
@@ -80,7 +87,7 @@ def promote(
         return _carry_out(desk, plan, event, check)
 
 
-def rollback(alias: str, place: Place, *, notify: Notify) -> Outcome:
+def rollback(alias: str, place: Place, *, foresee: Foresee = lambda before, after: None, notify: Notify) -> Outcome:
     """Let ``alias`` answer from the model that did before the present one. Raises as `promote` does."""
     check_alias(alias)
     with open_desk(alias, place, notify=notify) as desk:
@@ -96,6 +103,7 @@ def rollback(alias: str, place: Place, *, notify: Notify) -> Outcome:
         target = choose_returning(desk, returning)
         allowed = check_files(target, returning.fingerprint)
         plan, event = draft(desk, target, back=True)
+        _foresee(desk, plan, foresee)
 
         def check(server: RunningServer, name: str) -> Answer:
             answer = server.embed(name, PROBES, role="document", patient=True)
@@ -109,6 +117,12 @@ def rollback(alias: str, place: Place, *, notify: Notify) -> Outcome:
             return answer
 
         return _carry_out(desk, plan, event, check)
+
+
+def _foresee(desk: Desk, plan: Plan, foresee: Foresee) -> None:
+    if not plan.done:
+        before = desk.settings.model_copy(update={"models": desk.models})
+        foresee(before, before.model_copy(update={"models": plan.switched}))
 
 
 def _check_line(desk: Desk, line: Line) -> None:
