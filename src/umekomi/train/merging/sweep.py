@@ -20,6 +20,7 @@ from umekomi.evaluate.settings import Watch
 from umekomi.evaluate.statistics.reductions import value
 from umekomi.evaluate.tasks import LabelTask, Task
 from umekomi.train.merging.merge import BASE, Merge
+from umekomi.train.merging.sampling import sample_task
 
 _SAME = 1e-9
 """Scores that differ by less are equal: rounding."""
@@ -86,12 +87,12 @@ def sweep(
 
     Equal ones go to the smaller alpha, which is nearer to the base. Where all lose more, the one that loses least
     is taken, and ``watch`` is told. Without ``dev`` nothing tells what training gained: the largest alpha is taken
-    that keeps the general sets. Vectors are kept in ``cache``.
+    that keeps the general sets. Of large sets a part is taken, see `sample_task`. Vectors are kept in ``cache``.
 
     Raises `ConfigError` for alphas that cannot be tried and for two sets of one name, and what scoring raises.
     """
     check_alphas(alphas)
-    tasks = (*((dev,) if dev else ()), *general)
+    tasks = [_sample(task, watch) for task in (*((dev,) if dev else ()), *general)]
     if len(alphas) == 1 or not tasks:
         alpha = max(alphas)
         why = "was the only one given" if len(alphas) == 1 else "was taken: there is nothing to compare them on"
@@ -114,6 +115,16 @@ def sweep(
         watch.notify(sentence)
     metrics = {task.name: primary_metric(task.kind, k=DEFAULT_K) for task in tasks}
     return Sweep(chosen.alpha, sentence, base, tuple(trials), metrics, within, tolerated_loss)
+
+
+def _sample(task: Task, watch: Watch) -> Task:
+    part = sample_task(task)
+    if part is not task:
+        watch.notify(
+            f"{task.name}: alphas are compared on {count_texts(part):,} of its {count_texts(task):,} texts, drawn "
+            "at random, with all that answers its queries"
+        )
+    return part
 
 
 def _trial(

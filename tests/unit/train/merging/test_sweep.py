@@ -98,6 +98,18 @@ def test_without_dev_as_much_is_kept_as_the_general_sets_bear(base: Bundle, tmp_
     assert (only.alpha, only.trials) == (0.4, ())
 
 
+def test_of_a_large_set_a_part_is_scored_and_that_is_said(base: Bundle, tmp_path: Path) -> None:
+    texts = tuple(f"{first} {number}" for number in range(1100) for first in ("apple", "東京"))
+    large = LabelTask("large", texts, tuple(text.split()[0] for text in texts), texts, ORIGIN)
+    watch = RecordingWatch()
+    with merged(base, tmp_path, spread=0) as merge:
+        sweep(merge, alphas=(0.5, 1), dev=large, tolerated_loss=0, cache=tmp_path / "v", watch=watch)
+    assert watch.notices == [
+        "large: alphas are compared on 2,000 of its 2,200 texts, drawn at random, with all that answers its queries"
+    ]
+    assert list(watch.stages.values()) == [3 * 2000]
+
+
 @pytest.mark.parametrize("alphas", [(), (0.0,), (1.5,), (-1.0, 1.0), (float("nan"),), (0.5, 0.5)])
 def test_alphas_that_cannot_be_tried_are_refused_before_anything_is_embedded(
     base: Bundle, tmp_path: Path, alphas: tuple[float, ...]
