@@ -21,8 +21,8 @@ UNHASHED = "README.md"
 def write_training_report(folder: Path, report: TrainingReport) -> None:
     """Write training_report.json in one step. Raises `StoreError` where ``folder`` cannot be written."""
     with replacing(folder / REPORT_JSON) as file:
-        text = json.dumps(report.model_dump(mode="json", by_alias=True), ensure_ascii=False, indent=2)
-        file.write(text.encode() + b"\n")
+        # Not `json.dumps`, which writes NaN where a loss was none: no reader of JSON takes that.
+        file.write(report.model_dump_json(by_alias=True, indent=2).encode() + b"\n")
 
 
 def read_training_report(folder: Path) -> TrainingReport:

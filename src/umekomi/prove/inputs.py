@@ -7,10 +7,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from umekomi import config
 from umekomi.errors import InvalidInput
+from umekomi.evaluate.metrics.pairs import MIN_PAIRS
 from umekomi.evaluate.outcomes import Outcome
-from umekomi.evaluate.scoring import DEFAULT_K
+from umekomi.evaluate.scoring import DEFAULT_K, check_task
 from umekomi.evaluate.tasks import PairTask, RetrievalTask, Task
 from umekomi.prove.results import DataRecord, GateRecord, Part, TrainedRecord
 from umekomi.types import Role
@@ -36,6 +39,8 @@ class ProofTasks:
         for name in names:
             if names.count(name) > 1:
                 raise InvalidInput(f"the data set '{name}' is given twice; leave one out, or give it another name")
+        for _, task in self:
+            _check_scorable(task)
 
     def __iter__(self) -> Iterator[tuple[Part, Task]]:
         """Every data set with its purpose, what was trained first."""
@@ -45,6 +50,17 @@ class ProofTasks:
             yield "preference", self.preference
         for task in self.general:
             yield "general", task
+
+
+def _check_scorable(task: Task) -> None:
+    """Raise `InvalidInput` for what no model can be scored on: before a training rather than after it."""
+    check_task(task, k=DEFAULT_K)
+    if not isinstance(task, PairTask):
+        return
+    if len(task) < MIN_PAIRS:
+        raise InvalidInput(f"{task.name}: {len(task)} pairs, but a correlation needs at least {MIN_PAIRS}")
+    if np.ptp(task.scores) == 0:
+        raise InvalidInput(f"{task.name}: all scores are {task.scores[0]:g}: no correlation with them is defined")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from umekomi.evaluate.metrics.retrieval import rank_corpus, retrieval_outcomes
 from umekomi.evaluate.outcomes import Outcome
 from umekomi.evaluate.scoring import DEFAULT_K, DEPTH
 from umekomi.evaluate.tasks import LabelTask, PairTask, RetrievalTask, Task
-from umekomi.types import Role
+from umekomi.types import Role, Vectors
 
 SHOWN = ("ndcg@10", "mrr@10", "recall@1", "recall@5", "recall@10")
 """Of retrieval, in this order; the first one decides."""
@@ -61,8 +61,16 @@ def score(task: Task, vectors: TaskVectors, *, k: int = DEFAULT_K) -> Measured:
         return Measured((precision_at_k(nearest(vectors.main.vectors, k=k).index, numbers, k=k),))
     assert vectors.other is not None
     if isinstance(task, PairTask):
-        return Measured(correlations(vectors.main.vectors, vectors.other.vectors, task.scores)[:1])
+        return Measured((_score_pairs(task, vectors.main.vectors, vectors.other.vectors),))
     return _score_retrieval(task, vectors)
+
+
+def _score_pairs(task: PairTask, first: Vectors, second: Vectors) -> Outcome:
+    """Spearman's correlation; 0 for a model that finds all pairs equally alike, as one that collapsed does."""
+    cosines = np.einsum("ij,ij->i", first, second, dtype=np.float64)
+    if np.ptp(cosines) > 0:
+        return correlations(first, second, task.scores)[0]
+    return Outcome("spearman", np.zeros(len(task)), reduction="spearman", reference=task.scores)
 
 
 def _score_retrieval(task: RetrievalTask, vectors: TaskVectors) -> Measured:

@@ -88,14 +88,19 @@ def _about_loss(judged: Judged, tolerated_loss: float) -> Iterator[str]:
 
 
 def _extent(trial: Trial) -> str:
-    items = f"{trial.items} {_count(_ITEMS[trial.part], trial.items)}"
+    items = f"{trial.items} {_count(_item_forms(trial), trial.items)}"
     if trial.groups is None:
         return items
     return f"{items} of {trial.units} {_count(_GROUPS[trial.part], trial.units)}"
 
 
 def _unit(trial: Trial, number: int) -> str:
-    return _count((_ITEMS if trial.groups is None else _GROUPS)[trial.part], number)
+    return _count(_item_forms(trial) if trial.groups is None else _GROUPS[trial.part], number)
+
+
+def _item_forms(trial: Trial) -> str:
+    pairs = trial.part == "domain" and trial.base.primary.reduction != "mean"
+    return "test pair||s" if pairs else _ITEMS[trial.part]
 
 
 def _count(forms: str, number: int) -> str:

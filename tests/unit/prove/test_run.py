@@ -10,18 +10,23 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kit.evaluating import RecordingWatch
 from kit.proofs import alphas, labelled, open_hashing, questions, ratings, story, training_pairs
 from umekomi.errors import InvalidInput
+from umekomi.evaluate.candidates.vectors import RoleVectors, TaskVectors
 from umekomi.evaluate.datasets import open_task
+from umekomi.evaluate.outcomes import Outcome
+from umekomi.prove.comparing import Trial
 from umekomi.prove.files import REPORT_JSON, read_training_report
 from umekomi.prove.inputs import Alpha, ProofSettings, ProofTasks, TrainingPair
-from umekomi.prove.measuring import measure
+from umekomi.prove.measuring import Measured, measure, score
 from umekomi.prove.output.publishing import publish
-from umekomi.prove.results import TrainingReport
+from umekomi.prove.results import LearningPoint, TrainingReport
 from umekomi.prove.run import prove
+from umekomi.prove.verdict import decide
 
 Prove = Callable[..., TrainingReport]
 
@@ -118,11 +123,65 @@ def test_a_proof_that_was_interrupted_embeds_nothing_twice(proved: Prove, monkey
     assert again.comparisons == first.comparisons
 
 
+def test_equal_vectors_of_another_fingerprint_are_tied_exactly(tmp_path: Path) -> None:
+    """As a training with a learning rate of 0 leaves them: other files, the same vectors."""
+
+    class Renamed:
+        fingerprint = "0" * 32
+
+        def __init__(self) -> None:
+            self._model = open_hashing(64)
+            self.record = self._model.record
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._model, name)
+
+    tasks = ProofTasks(questions(), preference=ratings(), general=(labelled(),))
+    settings = ProofSettings(resamples=200, cache=tmp_path)
+    report = prove(open_hashing(64), Renamed(), tasks, settings, folder=tmp_path, watch=RecordingWatch())
+    assert report.verdict == "TIED"
+    assert {(each.delta, each.p) for each in report.comparisons} == {(0.0, 1.0)}
+    assert len(list(tmp_path.iterdir())) == 2, "both models were embedded"
+
+
+def test_a_model_that_collapsed_regressed() -> None:
+    """All its vectors are the same, so all pairs are equally alike."""
+    pairs = ratings(20)
+
+    def vectors(random: bool) -> RoleVectors:
+        count = (len(pairs), 8) if random else (1, 8)
+        raw = np.broadcast_to(np.random.default_rng(0).normal(size=count), (len(pairs), 8))
+        unit = np.ascontiguousarray(raw / np.linalg.norm(raw, axis=1, keepdims=True), np.float32)
+        return RoleVectors(unit, np.ones(len(pairs), np.float32), None, None, None)
+
+    collapsed = score(pairs, TaskVectors(vectors(False), vectors(False)))
+    good = Measured((Outcome("spearman", pairs.scores + 0.1 * np.arange(len(pairs)), "spearman", pairs.scores),))
+    trial = Trial("preference", pairs.name, good, collapsed, pairs.groups)
+    found = decide([trial], tolerated_loss=0.01, resamples=200, seed=0)
+    assert (found.verdict, found.comparisons[0].tuned) == ("REGRESSED", 0.0)
+
+
+def test_a_loss_that_was_no_number_leaves_json_and_picture_whole(proved: Prove, tmp_path: Path) -> None:
+    told = story()
+    curve = (*told.training.curve, LearningPoint(step=9, loss=float("nan")))
+    training = told.training.model_copy(update={"curve": curve})
+    publish(tmp_path, proved(16, 256, story=replace(told, training=training)))
+    assert "NaN" not in (tmp_path / REPORT_JSON).read_text(encoding="utf-8")
+    assert "nan" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert read_training_report(tmp_path).training.curve[-1].loss is None
+
+
 def test_tasks_that_prove_nothing_are_refused() -> None:
     with pytest.raises(InvalidInput, match="no test split"):
         ProofTasks(None, general=(labelled(),))
     with pytest.raises(InvalidInput, match="'test' is given twice"):
         ProofTasks(questions(), general=(labelled("test"),))
+    few = replace(labelled("few"), texts=("a", "b"), labels=("x", "y"), ids=("1", "2"))
+    with pytest.raises(InvalidInput, match="few: 2 texts"):
+        ProofTasks(questions(), general=(few,))
+    same = replace(ratings(), scores=np.ones(len(ratings())))
+    with pytest.raises(InvalidInput, match="ratings: all scores are 1"):
+        ProofTasks(questions(), preference=same)
     with pytest.raises(InvalidInput, match=r"tolerated_loss is 2"):
         ProofSettings(tolerated_loss=2)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 from umekomi.pages.drawing import Line, Row, intervals, lines
 from umekomi.prove.results import AlphaRecord, ComparisonRecord, TrainedRecord
@@ -23,8 +24,8 @@ def changes(comparisons: Sequence[ComparisonRecord]) -> str:
 
 def learning(training: TrainedRecord) -> tuple[str, ...]:
     """The loss, and the score on dev, by step."""
-    loss = [(float(each.step), each.loss) for each in training.curve if each.loss is not None]
-    dev = [(float(each.step), each.dev) for each in training.curve if each.dev is not None]
+    loss = _finite((each.step, each.loss) for each in training.curve)
+    dev = _finite((each.step, each.dev) for each in training.curve)
     best = (float(training.best_step), "kept") if training.best_step is not None else None
     name = metric_name(training.dev_metric or "score")
     drawn = []
@@ -33,6 +34,10 @@ def learning(training: TrainedRecord) -> tuple[str, ...]:
     if len(dev) > 1:
         drawn.append(lines([Line(f"{name} on dev", dev)], across="step", up=name, marked=best))
     return tuple(drawn)
+
+
+def _finite(points: Iterable[tuple[int, float | None]]) -> list[tuple[float, float]]:
+    return [(float(step), value) for step, value in points if value is not None and math.isfinite(value)]
 
 
 def shares(alphas: Sequence[AlphaRecord], *, tolerated_loss: float) -> str:

@@ -15,7 +15,7 @@ from umekomi.writing import replacing
 
 REPORT = "report.html"
 _SAYS = {
-    "IMPROVED": "Better than its base, and nothing that counts was lost.",
+    "IMPROVED": "Better at its subject than its base, and no loss was found that counts.",
     "TIED": "No difference that is more than chance.",
     "REGRESSED": "Worse than its base: do not serve it.",
 }
