@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from umekomi.errors import InvalidInput
-from umekomi.evaluate.datasets.columns import ColumnRole
 from umekomi.evaluate.datasets.sources import Files
 from umekomi.evaluate.datasets.tables import Table, is_table, read_table
 from umekomi.synthesize.corpus import CORPUS
@@ -50,7 +49,7 @@ def alone(files: Files, path: Path) -> str | None:
     return train if all(_find(files, _NAMES[split]) is None for split in ("dev", "test")) else None
 
 
-def read_folder(files: Files, gathered: Gathered, encoding: str | None, columns: Mapping[ColumnRole, str]) -> None:
+def read_folder(files: Files, gathered: Gathered, encoding: str | None) -> None:
     """Read a user's splits, and the corpus where there is one. Raises `InvalidInput` where a split has no file."""
     gathered.advice = "fill the file, or give the file train alone: it is then split by documents"
     for split, names in _NAMES.items():
@@ -61,7 +60,7 @@ def read_folder(files: Files, gathered: Gathered, encoding: str | None, columns:
                 "file train alone: it is then split by documents",
                 param="source",
             )
-        _read_split(files, gathered, split, name, encoding=encoding, columns=columns)
+        _read_split(files, gathered, split, name, encoding=encoding)
     if (name := _find(files, ("corpus",))) is not None:
         table = _read_table(files, name, encoding)
         gathered.note_digest(gathered.source / name, name)
@@ -81,7 +80,7 @@ def read_synthesis(files: Files, gathered: Gathered) -> None:
             raise InvalidInput(
                 f"{gathered.source}: no {name} beside {SUMMARY}; run umekomi synthesize again", param="source"
             )
-        _read_split(files, gathered, split, name, encoding=None, columns={})
+        _read_split(files, gathered, split, name, encoding=None)
     _read_chunks(files, gathered, summary)
     _part_ids(gathered)
     if _read_summary(gathered.source) != summary:
@@ -99,12 +98,11 @@ def _read_split(
     name: str,
     *,
     encoding: str | None,
-    columns: Mapping[ColumnRole, str],
 ) -> None:
     table = _read_table(files, name, encoding)
     gathered.note_digest(gathered.source / name, name)
     if table is not None:
-        examples = gathered.take(read_rows(table, columns=columns), name)
+        examples = gathered.take(read_rows(table), name)
         gathered.splits[split] = with_own_ids(gathered, examples)
 
 

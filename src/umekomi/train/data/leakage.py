@@ -37,6 +37,8 @@ def check_leakage(data: TrainingData, *, listing: Path | None = None) -> None:
     The message holds the first `SHOWN_ROWS` rows; all go to ``listing``, a JSON Lines file, where it is given.
     """
     leaks = find_leaks(data)
+    if listing is not None and not leaks:
+        listing.unlink(missing_ok=True)  # of an earlier run
     if not leaks:
         return
     if listing is not None:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from umekomi.evaluate.datasets import open_table
-from umekomi.evaluate.datasets.columns import ColumnRole, check_uses
 from umekomi.evaluate.datasets.sources import open_files, split_source
 from umekomi.synthesize.output.files import SUMMARY
 from umekomi.train.data.folders import alone, read_folder, read_synthesis
 from umekomi.train.data.gathering import Gathered, with_own_ids
 from umekomi.train.data.rows import read_rows
 from umekomi.train.data.splitting import split_examples
-from umekomi.train.examples import Example, TrainingData
+from umekomi.train.examples import TrainingData
 
 
 def read_training_data(
     source: Path,
     *,
     encoding: str | None = None,
-    columns: Mapping[str, str] | None = None,
     notify: Callable[[str], None],
 ) -> TrainingData:
     """The pairs at ``source`` in their splits, with the corpus that they search.
@@ -31,25 +29,22 @@ def read_training_data(
               which is split by documents and near-duplicates. Splits owe to the content alone, not to any seed:
               whoever trains again with another one is tested on the same pairs
     encoding  of CSV and JSON; found out where None
-    columns   column by use (``query``, ``positive``, ``negatives``, ``first``, ``second``, ``score``), where their
-              names do not tell
     notify    told what was left out and how the data were read
 
     Raises `InvalidInput` for a synthesis that is not finished, for a split without pairs, for rows that lack a
     query or a positive, for scores that are no numbers, and where most pairs are of one text; `MissingExtra`.
     """
-    named = check_uses(columns or {})
     path, _ = split_source(str(source))
     files = open_files(path, str(path))
     gathered = Gathered(path)
     if not path.is_dir():
-        _read_file(str(source), gathered, encoding, named)
+        _read_file(str(source), gathered, encoding)
     elif (path / SUMMARY).is_file():
         read_synthesis(files, gathered)
     elif (train := alone(files, path)) is not None:
-        _read_file(str(path / train), gathered, encoding, named)
+        _read_file(str(path / train), gathered, encoding)
     else:
-        read_folder(files, gathered, encoding, named)
+        read_folder(files, gathered, encoding)
     data = gathered.finish()
     for reason, count in data.skipped.items():
         notify(f"{path}: {count} left out: {reason}")
@@ -58,11 +53,14 @@ def read_training_data(
     return data
 
 
-def _read_file(source: str, gathered: Gathered, encoding: str | None, columns: Mapping[ColumnRole, str]) -> None:
+def _read_file(source: str, gathered: Gathered, encoding: str | None) -> None:
     path, _ = split_source(source)
     gathered.note_digest(path, path.name)
-    rows = read_rows(open_table(source, encoding=encoding), columns=columns)
-    examples = with_own_ids(gathered, _without_vain_documents(gathered.take(rows, path.name)))
+    rows = read_rows(open_table(source, encoding=encoding))
+    examples = with_own_ids(gathered, gathered.take(rows, path.name))
+    if len({example.document_id for example in examples}) == 1 and examples[0].document_id:
+        gathered.notes.append(f"every row is of '{examples[0].document_id}': pairs are split by their texts alone")
+        examples = [replace(example, document_id="") for example in examples]
     gathered.check_repeats(examples)
     gathered.splits, clusters = split_examples(examples)
     gathered.notes.append(f"split by documents and near-duplicates: {clusters} clusters of {len(examples)} pairs")
@@ -70,10 +68,3 @@ def _read_file(source: str, gathered: Gathered, encoding: str | None, columns: M
         f"its {len(examples)} pairs make {clusters} clusters that share no document and no text; give pairs of at "
         "least three, or a folder with train, dev and test"
     )
-
-
-def _without_vain_documents(examples: Sequence[Example]) -> list[Example]:
-    """Without documents where all rows name the same: that is the data set's name, say."""
-    if len({example.document_id for example in examples}) > 1:
-        return list(examples)
-    return [replace(example, document_id="") for example in examples]

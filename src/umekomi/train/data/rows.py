@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,9 +14,12 @@ from umekomi.evaluate.datasets.columns import ColumnRole, Plan, listed, plan_col
 from umekomi.evaluate.datasets.retrieval import iter_texts
 from umekomi.evaluate.datasets.tables import Row, Table
 from umekomi.evaluate.metrics.repeats import fold
+from umekomi.evaluate.tasks import TaskKind
 from umekomi.train.examples import Example, Objective
 
 SHOWN_ROWS = 20
+
+_PAGE_DIGITS = 9
 
 _NEGATIVES = re.compile(r"(hard[ _-]?)?neg(ative)?s?([ _-]?passages?)?[ _-]?\d*|負例[ _]?\d*", re.IGNORECASE)
 _DOCUMENTS = ("document_id", "doc_id", "docid")
@@ -33,36 +36,45 @@ class Rows:
     notes: tuple[str, ...] = ()
 
 
-def read_rows(table: Table, *, columns: Mapping[ColumnRole, str]) -> Rows:
+def read_rows(table: Table) -> Rows:
     """The pairs of ``table``: of queries and the texts that answer them, or of two texts and how alike they are.
 
-    columns  those that the user named; the others are known by their names, as in an evaluation
-
-    Raises `InvalidInput` for columns that make no pairs, for rows without a query or a positive, all of them
-    listed, and for a score that is no number.
+    Columns are known by their names, as in an evaluation. Raises `InvalidInput` for columns that make no pairs, for
+    rows without a query or a positive, all of them listed, and for a score that is no number.
     """
-    plan = _plan(table, columns)
-    if plan.kind == "pairs":
-        return _read_scored(table, plan)
-    likeness = None if _negative_columns(table, plan) else _likeness_column(table, plan)
+    plan = _plan(table)
+    likeness = None
+    if plan.kind == "retrieval" and not _negative_columns(table, plan):
+        likeness = _likeness_column(table, plan)
     if likeness is not None:
         found: dict[ColumnRole, str] = {"first": plan.columns["query"], "second": plan.columns["positive"]}
-        return _read_scored(table, plan_columns(table, found | {"score": likeness}, "pairs"))
-    return _Ranking(table, plan).read()
+        plan = plan_columns(table, found | {"score": likeness}, "pairs")
+    rows = _read_scored(table, plan) if plan.kind == "pairs" else _Ranking(table, plan).read()
+    return replace(rows, notes=(*table.notes, *rows.notes, *_meanings(plan)))
 
 
-def _plan(table: Table, columns: Mapping[ColumnRole, str]) -> Plan:
-    for kind in ("pairs", "retrieval"):
-        try:
-            return plan_columns(table, columns, kind)
-        except InvalidInput:
-            if any(column not in table.columns for column in columns.values()):
-                raise
+def _plan(table: Table) -> Plan:
+    kinds: tuple[TaskKind, ...] = ("pairs", "retrieval")
+    for kind in kinds:
+        with suppress(InvalidInput):
+            return plan_columns(table, {}, kind)
     raise InvalidInput(
         f"{table.name}: no pairs to train on in the columns {listed(table.columns)}; training needs query and "
-        "positive, with negatives if there are any, or sentence1, sentence2 and score",
+        "positive, with negatives if there are any, or sentence1, sentence2 and score; rename the columns",
         param="source",
     )
+
+
+def _meanings(plan: Plan) -> list[str]:
+    """What columns were taken for, where their names do not say it."""
+    used: tuple[ColumnRole, ...] = ("query", "positive", "first", "second", "score")
+    read = [f"'{plan.columns[role]}' as {role}" for role in used if plan.columns.get(role, role) != role]
+    if "score" in plan.columns:
+        meaning = (
+            "how alike two texts are" if plan.kind == "pairs" else "a judgement, 0 for a text that does not answer"
+        )
+        read.append(f"'{plan.columns['score']}' says {meaning}")
+    return [f"columns: {', '.join(read)}"] if read else []
 
 
 def _likeness_column(table: Table, plan: Plan) -> str | None:
@@ -114,7 +126,7 @@ def _read_scored(table: Table, plan: Plan) -> Rows:
             "learned from that; name another column, or call the texts query and positive",
             param="source",
         )
-    return Rows("similarity", tuple(examples), skipped, table.notes)
+    return Rows("similarity", tuple(examples), skipped)
 
 
 @dataclass(slots=True)
@@ -134,10 +146,9 @@ class _Ranking:
         for index, row in enumerate(self.table.rows):
             self._add(index, row, columns)
         _refuse_missing(self.table, self.missing, "a query or a positive; a pair has both")
-        notes = list(self.table.notes)
-        if self.cut:
-            notes.append(f"{self.cut} rows are of a report that shows texts cut, and may end in the middle")
-        return Rows("ranking", tuple(self._without_contradictions()), self.skipped, tuple(notes))
+        cut = f"{self.cut} rows are of a report that shows texts cut, and may end in the middle"
+        examples = tuple(self._without_contradictions())
+        return Rows("ranking", examples, self.skipped, (cut,) if self.cut else ())
 
     def _add(self, index: int, row: Row, negative_columns: list[str]) -> None:
         where = self.table.where(index)
@@ -176,6 +187,7 @@ class _Ranking:
         right: dict[str, set[str]] = {}
         for query, positive in self.found:
             right.setdefault(query, {query}).add(positive)
+        self.skipped["query that no text answers"] += len(self.judged_wrong.keys() - right.keys())
         kept = []
         for (query, _), example in self.found.items():
             given = (*example.negatives, *self.judged_wrong.get(query, ()))
@@ -210,14 +222,14 @@ def _labelled(example: Example, row: Row, plan: Plan, *, place: Table, index: in
 
     exported = "positive_id" in row and "query_id" in row
     document = next((column for column in _DOCUMENTS if column in row), None)
-    page = row.get("page")
+    page = str(row.get("page"))
     return replace(
         example,
         id=label(plan.columns.get("id", "query_id")) or str(place.places[index]),
         chunk_id=label(plan.columns.get("document_id")),
         document_id=label(document or (None if exported else plan.columns.get("group"))),
         source="" if exported else label("source"),
-        page=page if type(page) is int else None,
+        page=int(page) if page.isdecimal() and len(page) <= _PAGE_DIGITS else None,
     )
 
 

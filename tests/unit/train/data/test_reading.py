@@ -22,8 +22,8 @@ from umekomi.train.data import RankingBatches, build_dev_task, build_domain_task
 from umekomi.train.examples import Example, TrainingData
 
 
-def _read(path: Path | str, **options: object) -> TrainingData:
-    return read_training_data(Path(path), notify=lambda message: None, **options)  # type: ignore[arg-type]
+def _read(path: Path) -> TrainingData:
+    return read_training_data(path, notify=lambda message: None)
 
 
 def _all(data: TrainingData) -> list[Example]:
@@ -244,6 +244,21 @@ def test_negatives_of_every_form_and_none_that_is_an_answer(tmp_path: Path) -> N
     assert {passage.text for passage in data.corpus} >= {free[0], free[4]}
 
 
+def test_what_columns_were_taken_for_is_said(tmp_path: Path) -> None:
+    rows = [
+        {"id": n, "doc": row["positive"], "question": row["query"], "answer": "short", "page": "3"}
+        for n, row in enumerate(_pairs(20))
+    ]
+    data = _read(write_rows(tmp_path / "pairs.jsonl", rows))
+    assert "columns: 'question' as query, 'doc' as positive" in data.notes
+    assert data.train[0].page == 3
+    one = [{**row, "source": "faq"} for row in rows]
+    assert (
+        "every row is of 'faq': pairs are split by their texts alone"
+        in _read(write_rows(tmp_path / "one.jsonl", one)).notes
+    )
+
+
 def test_hard_negatives_that_a_report_exports_are_read(tmp_path: Path) -> None:
     rows = [
         {
@@ -282,6 +297,9 @@ def test_judgements_make_positives_and_negatives(tmp_path: Path) -> None:
     data = _read(write_rows(tmp_path / "judged.jsonl", rows))
     assert len(_all(data)) == 20
     assert all(example.negatives == (f"not {example.query}",) for example in _all(data))
+    assert "columns: 'label' as score, 'label' says a judgement, 0 for a text that does not answer" in data.notes
+    unanswered = [*rows, {"query": "nobody knows", "positive": "a text", "label": 0}]
+    assert _read(write_rows(tmp_path / "judged.jsonl", unanswered)).skipped == {"query that no text answers": 1}
 
 
 def test_scored_pairs_become_a_task_of_likeness(tmp_path: Path) -> None:
@@ -358,14 +376,6 @@ def test_a_path_that_is_not_there_and_an_empty_file(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_bytes(b"")
     with pytest.raises(InvalidInput, match="no rows in it"):
         _read(tmp_path / "empty.jsonl")
-    with pytest.raises(InvalidInput, match="no column 'frage' for query"):
-        _read(write_rows(tmp_path / "pairs.jsonl", _pairs(5)), columns={"query": "frage"})
-
-
-def test_columns_can_be_named(tmp_path: Path) -> None:
-    rows = [{"frage": row["query"], "text": row["positive"]} for row in _pairs(20)]
-    data = _read(write_rows(tmp_path / "pairs.jsonl", rows), columns={"query": "frage", "positive": "text"})
-    assert len(_all(data)) == 20
 
 
 CELLS = st.one_of(
