@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from umekomi.evaluate.outcomes import Outcome
 from umekomi.evaluate.results import Verdict as Direction
 from umekomi.evaluate.statistics import Paired, compare, interval, minimum_detectable_effect, value
+from umekomi.evaluate.statistics.resampling import plan_units
 from umekomi.evaluate.tasks import Task
 from umekomi.prove.measuring import Measured
 from umekomi.prove.results import MetricRecord, Part
@@ -52,7 +54,8 @@ class Trial:
 class Difference:
     """One metric of both models. ``paired`` is None where there is only one thing to draw.
 
-    wins, ties, losses  items on which tuned is better, as good and worse; None for correlations
+    balance  items on which tuned is better, as good and worse; None for correlations
+    stride   what one unit that differs adds to ``delta``, on average, either way; 0 for correlations
     """
 
     metric: str
@@ -60,6 +63,7 @@ class Difference:
     tuned: float
     paired: Paired | None
     balance: tuple[int, int, int] | None
+    stride: float = 0.0
 
     @property
     def delta(self) -> float:
@@ -72,10 +76,15 @@ class Difference:
         return self.paired is not None and self.paired.p == 1 and self.paired.error == 0
 
     def detectable(self, items: int, *, risk: float) -> float | None:
-        """The smallest change that would have been found with 80 % probability; None where no item differs."""
+        """The smallest change that would have been found with 80 % probability; None where no item differs.
+
+        Where few units differ, their deviation is small, and yet so small a change could not be found: as many
+        units must differ as the test needs.
+        """
         if self.paired is None or self.paired.error == 0:
             return None
-        return minimum_detectable_effect(items, deviation=self.paired.error * math.sqrt(items), risk=risk)
+        effect = minimum_detectable_effect(items, deviation=self.paired.error * math.sqrt(items), risk=risk)
+        return max(effect, fewest_units(risk=risk) * self.stride)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +125,21 @@ def _difference(before: Outcome, after: Outcome, trial: Trial, *, resamples: int
     paired = None
     if trial.units > 1:
         paired = compare(after, before, groups=trial.groups, resamples=resamples, seed=seed)
-    balance = None
+    balance, stride = None, 0.0
     if before.reduction == "mean":
         moved = after.items - before.items
         won, lost = int(np.sum(moved > _SAME)), int(np.sum(moved < -_SAME))
         balance = (won, len(moved) - won - lost, lost)
-    return Difference(before.metric, value(before), value(after), paired, balance)
+        stride = _stride(moved, trial)
+    return Difference(before.metric, value(before), value(after), paired, balance, stride)
+
+
+def _stride(moved: NDArray[np.float64], trial: Trial) -> float:
+    if trial.units < 2:
+        return 0.0
+    sums = np.abs(plan_units(len(moved), trial.groups).sums(moved))
+    differing = sums[sums > _SAME]
+    return float(differing.mean() / len(moved)) if len(differing) else 0.0
 
 
 def metric_records(trial: Trial, *, resamples: int, seed: int) -> tuple[MetricRecord, ...]:

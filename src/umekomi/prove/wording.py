@@ -59,7 +59,7 @@ def reasons(judged: Sequence[Judged], tolerated_loss: float) -> Iterator[str]:
     """What the verdict rests on and what it cannot say."""
     for each in judged:
         yield from _about_size(each)
-        if each.direction == "tied" and each.detectable is not None:
+        if each.trial.part != "general" and each.direction == "tied" and each.detectable is not None:
             yield (
                 f"{each.trial.dataset}: a change of {metric_name(each.difference.metric)} by {each.detectable:.3f} "
                 "or more would have been found with 80 % probability; a smaller one may well be there"

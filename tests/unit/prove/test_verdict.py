@@ -174,6 +174,15 @@ def test_a_tie_says_what_would_have_been_found() -> None:
     assert judge(trial(base, tuned - record.delta + record.detectable, groups=of.tolist())).verdict == "IMPROVED"
 
 
+def test_one_query_that_differs_does_not_make_a_fine_measure() -> None:
+    """Its deviation is small, but no test finds a change in one query of 40: six must change."""
+    base = np.full(40, 0.5)
+    tuned = base.copy()
+    tuned[0] = 0.4
+    (record,) = judge(trial(base, tuned)).comparisons
+    assert record.detectable == pytest.approx(6 * 0.1 / 40)
+
+
 def test_a_missing_general_set_is_said() -> None:
     base, tuned, of = ranked_twice(np.random.default_rng(0), 14, 9, gain=1.0)
     assert "what was forgotten is not known" in judge(trial(base, tuned, groups=of.tolist())).sentence
