@@ -116,7 +116,7 @@ def train(
                 source, settings, folder, general=general, preference=preference, encoding=encoding, watch=own_watch
             )
             if processes.main:
-                begin(folder, _beginning(materials, settings, general))
+                begin(folder, _beginning(materials, settings, processes))
             if finished is not None:
                 watch.notify(f"{folder}: this training is finished")
                 return finished
@@ -367,7 +367,7 @@ def _only_preferences(rated: Preferences, seed: int) -> TrainingData:
     )
 
 
-def _beginning(materials: Materials, settings: TrainingSettings, general: Sequence[str]) -> dict[str, Any]:
+def _beginning(materials: Materials, settings: TrainingSettings, processes: Processes) -> dict[str, Any]:
     """What decides the result, as training.json keeps it."""
     return {
         "umekomi": version("umekomi"),
@@ -375,6 +375,7 @@ def _beginning(materials: Materials, settings: TrainingSettings, general: Sequen
         "base": materials.bundle.card.fingerprint,
         "data": materials.data.digests,
         "preferences": materials.preferences.digest if materials.preferences else None,
+        "processes": processes.count,
         "general": {task.name: task.origin.digest for task in materials.general},
     }
 

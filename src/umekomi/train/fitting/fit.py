@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -140,6 +141,7 @@ def _run(job: Job, start: Checkpoint | None, watch: Watch) -> tuple[str, float]:
             if stop.wanted:
                 watch.notify(f"kept a checkpoint of step {trainer.state.global_step}; go on with --resume")
                 raise KeyboardInterrupt
+            advance(len(job.plan) - max(trainer.state.global_step, start.step if start else 0))
     finally:
         if curve is not None:
             curve.close()
@@ -168,7 +170,8 @@ def train_steps(trainer: Any, start: Checkpoint | None = None) -> None:
     """Run the trainer, from a checkpoint where there is one. Raises `EngineError` where memory is short."""
     torch = require("torch", extra="train")
     try:
-        with quiet():
+        with quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # between the libraries, where processes are several
             trainer.train(resume_from_checkpoint=str(start.path) if start else None)
     except torch.OutOfMemoryError:
         raise EngineError(

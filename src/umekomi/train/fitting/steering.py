@@ -83,7 +83,10 @@ class Steering(TrainerCallback):  # type: ignore[misc]
         step, dev = state.global_step, self._course.dev
         epoch = self._course.plan.epoch_after(step)
         if dev is not None and dev.logged_as in logs:
-            self._write(CurvePoint(step, epoch, dev=float(logs[dev.logged_as])))
+            score = float(logs[dev.logged_as])
+            if not math.isfinite(score):
+                raise self._diverged(step, f"the dev score is {score}")
+            self._write(CurvePoint(step, epoch, dev=score))
         elif "loss" in logs:
             loss, norm = float(logs["loss"]), float(logs.get("grad_norm", 0.0))
             point = CurvePoint(

@@ -83,7 +83,9 @@ def build_trainer(
     with quiet():
         trainer = sentence_transformers.SentenceTransformerTrainer(
             model=model,
-            args=_arguments(lessons, len(plan), settings, card=card, folder=folder, batches=batches),
+            args=_arguments(
+                lessons, len(plan), settings, card=card, folder=folder, batches=batches, processes=processes.count
+            ),
             train_dataset=_datasets(lessons),
             loss=_losses(model, lessons, settings, processes=processes.count),
             evaluator=evaluator,
@@ -133,6 +135,7 @@ def _arguments(
     card: ModelCard,
     folder: Path,
     batches: PlannedBatches,
+    processes: int,
 ) -> Any:
     sentence_transformers = require("sentence_transformers", extra="train")
     device = choose_device(settings)
@@ -161,6 +164,7 @@ def _arguments(
         report_to="none",
         disable_tqdm=True,
         dataloader_num_workers=0,
+        dataloader_drop_last=processes > 1,
         dataloader_pin_memory=device == "cuda",
     )
     # One card: with several in sight the trainer would share each batch among them inside one process.

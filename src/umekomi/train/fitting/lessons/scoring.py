@@ -16,6 +16,10 @@ from umekomi.train.examples import TrainingData
 DEV_PASSAGES = 400
 """Texts that a dev query searches, its own and random ones: enough to rank checkpoints, and soon embedded."""
 
+NDCG = "dev_cosine_ndcg@10"
+SPEARMAN = "dev_spearman_cosine"
+"""As the evaluators of sentence-transformers call what they measure."""
+
 _EVALUATION = "sentence_transformers.sentence_transformer.evaluation"
 
 
@@ -77,7 +81,7 @@ def _retrieval(data: TrainingData, card: ModelCard, *, batch_size: int, seed: in
         query_prompt=card.prompt_for("query"),
         corpus_prompt=card.prompt_for("document"),
     )
-    return DevScore(evaluator, "dev_cosine_ndcg@10", f"nDCG@10 on dev, {len(texts)} texts")
+    return DevScore(evaluator, NDCG, f"nDCG@10 on dev, {len(texts)} texts")
 
 
 def _distractors(data: TrainingData, answers: list[str], *, seed: int) -> list[str]:
@@ -106,4 +110,4 @@ def _correlation(data: TrainingData, card: ModelCard, *, batch_size: int) -> Dev
         main_similarity="cosine",
         write_csv=False,
     )
-    return DevScore(evaluator, "dev_spearman_cosine", f"Spearman on dev, {len(data.dev)} pairs")
+    return DevScore(evaluator, SPEARMAN, f"Spearman on dev, {len(data.dev)} pairs")
