@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -100,21 +101,21 @@ class Traffic:
     """Clients that ask for one name without a break until they are told to stop."""
 
     url: str
-    answers: list[tuple[str, str, np.ndarray[Any, Any]]] = field(default_factory=list)
+    answers: list[tuple[float, str, np.ndarray[Any, Any]]] = field(default_factory=list)
+    """When each was asked for, by whom it was answered, and the vectors."""
     failures: list[str] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
         with httpx.Client(base_url=self.url, timeout=60) as client:
             while not self.stopping.is_set():
+                asked = time.monotonic()
                 answer = client.post("/v1/embeddings", json={"model": "search", "input": TEXTS})
                 if answer.status_code != 200:
                     self.failures.append(answer.text)
                     continue
                 rows = [row["embedding"] for row in answer.json()["data"]]
-                headers = answer.headers
-                vectors = np.array(rows, np.float32)
-                self.answers.append((headers["x-umekomi-model"], headers["x-umekomi-fingerprint"], vectors))
+                self.answers.append((asked, answer.headers["x-umekomi-model"], np.array(rows, np.float32)))
 
 
 @contextmanager
@@ -140,22 +141,21 @@ def test_no_request_fails_and_none_is_mixed_while_the_alias_moves_and_comes_back
         with traffic(server.url) as during:
             result = promote(models[0], "search", config, server.url)
             assert result.exit_code == 0, words(result)
-            at_return = len(during.answers)
-            wait_until(lambda: len(during.answers) > at_return + 10, what="answers after the switch")
+            switched, count = time.monotonic(), len(during.answers)
+            wait_until(lambda: len(during.answers) > count + 10, what="answers after the switch")
+            going_back = time.monotonic()
             assert rollback("search", config, server.url).exit_code == 0
-            back = len(during.answers)
-            wait_until(lambda: len(during.answers) > back + 10, what="answers after the rollback")
+            back, count = time.monotonic(), len(during.answers)
+            wait_until(lambda: len(during.answers) > count + 10, what="answers after the rollback")
         assert not during.failures
         name = served(server.url)["search"]["alias_of"]
         assert name == "first"
-        seen = {model for model, _, _ in during.answers}
-        assert len(seen) == 2
-        assert "first" in seen
-        for model, _, vectors in during.answers:
+        for _, model, vectors in during.answers:
             np.testing.assert_allclose(vectors, old if model == "first" else new, atol=2e-6)
-        # A request that was on its way when the command returned may still be the old model's; one for each client.
-        assert sum(model == "first" for model, _, _ in during.answers[at_return : at_return + 10]) <= 3
-        assert {model for model, _, _ in during.answers[back + 3 :]} == {"first"}
+        between = {model for asked, model, _ in during.answers if switched < asked < going_back}
+        assert len(between) == 1
+        assert "first" not in between
+        assert {model for asked, model, _ in during.answers if asked > back} == {"first"}
         assert server.log.read_text(encoding="utf-8").count("loading model=first ") == 1
         assert "Traceback" not in server.log.read_text(encoding="utf-8")
 
@@ -344,6 +344,28 @@ def test_a_server_of_another_file_or_of_names_is_found_out(
             assert said in words(result)
             assert config.read_text(encoding="utf-8") == CONFIG
             assert running.read_bytes() == before
+
+
+def test_a_server_that_was_started_without_a_file_is_told_so_and_no_file_stays(
+    config: Path, models: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with reading(config) as server:
+        new = tmp_path / "new.yaml"
+        result = promote(models[0], "search", new, server.url)
+        assert result.exit_code == 2
+        assert "change the file alone with --file-only and start the server with it" in words(result)
+        assert not new.exists()
+
+
+def test_a_server_that_takes_one_text_a_request(config: Path, models: tuple[Path, Path]) -> None:
+    config.write_text(CONFIG.replace("100", "1"), encoding="utf-8")
+    with reading(config) as server:
+        assert reload(server).status_code == 200
+        assert promote(models[0], "search", config, server.url).exit_code == 0
+
+
+def reload(server: LocalServer) -> httpx.Response:
+    return server.client.post("/api/reload")
 
 
 def test_keys(config: Path, models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:

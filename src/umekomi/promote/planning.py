@@ -72,9 +72,10 @@ def explicit_models(settings: Settings, served: Collection[str] = ()) -> Models:
         return settings.models
     models = settings.with_defaults().models
     own = tuple(model.model_copy(update={"aliases": ()}) for model in models)
-    if DEFAULT_CHAT_MODEL in served and DEFAULT_CHAT_MODEL not in {model.name for model in own}:
-        own = (*own, ModelSettings(name=DEFAULT_CHAT_MODEL, preload=False))
-    return own
+    if not served:
+        return own
+    chat = ModelSettings(name=DEFAULT_CHAT_MODEL, preload=False)  # by what is installed there, not here
+    return (*(model for model in own if model.name != chat.name), *((chat,) if chat.name in served else ()))
 
 
 def find_owner(models: Iterable[ModelSettings], alias: str) -> ModelSettings | None:

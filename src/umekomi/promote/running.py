@@ -9,6 +9,7 @@ from typing import Any, Self
 from urllib.parse import unquote
 
 import httpx
+import numpy as np
 import orjson
 
 from umekomi.config import ServerSettings
@@ -113,13 +114,23 @@ class RunningServer:
         return content
 
     def embed(self, model: str, texts: Sequence[str], *, role: Role, patient: bool = False) -> Answer:
-        """Vectors of a served name. ``patient``: wait until it is loaded, as long as that takes."""
-        body: dict[str, Any] = {"model": model, "input": list(texts), "encoding_format": "base64"}
+        """Vectors of a served name. ``patient``: wait until it is loaded, as long as that takes.
+
+        A request for each text: a server may allow no more.
+        """
+        answers = [self._embed(model, text, role, patient=patient) for text in texts]
+        told = {(answer.fingerprint, answer.model) for answer in answers}
+        if len(told) > 1:
+            raise UpstreamError(f"{self.root}: {model} is answered by several models: {sorted(told)}")
+        return Answer(np.concatenate([answer.vectors for answer in answers]), *told.pop())
+
+    def _embed(self, model: str, text: str, role: Role, *, patient: bool) -> Answer:
+        body: dict[str, Any] = {"model": model, "input": [text], "encoding_format": "base64"}
         if role != "raw":
             body["input_type"] = role
         response = self._ask_until_loaded(body, LOAD_S if patient else 0.0)
         try:
-            vectors = parse_vectors(response.content, count=len(texts)).vectors
+            vectors = parse_vectors(response.content, count=1).vectors
         except WrongAnswer as error:
             raise UpstreamError(f"{self.root}: {model}: {error.what}") from None
         headers = response.headers

@@ -76,15 +76,19 @@ class ConfigFile:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keeps a second promotion from the file. Raises `StoreError` where one is at work."""
+        lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=0)
         try:
-            with FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=0):
-                yield
+            lock.acquire()
         except Timeout:
             raise StoreError(
                 f"{self.shown}: another promotion or rollback is at work on it; wait until it has ended"
             ) from None
-        except PermissionError as error:
+        except OSError as error:
             raise StoreError(f"{self.path.parent}: cannot be written: {error.strerror or error}") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _refuse_foreign(self, expected: str | None) -> None:
         if self.read() != expected:
