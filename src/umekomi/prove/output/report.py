@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
-from umekomi.pages import notes, page, section, shorten, table, tag
+from umekomi.pages import notes, page, section, table
+from umekomi.prove.output import provenance
+from umekomi.prove.output.examples import show_examples
 from umekomi.prove.output.pictures import changes, learning, shares
-from umekomi.prove.results import AlphaRecord, CauseRecord, ComparisonRecord, ExampleRecord, TrainingReport
+from umekomi.prove.results import AlphaRecord, ComparisonRecord, TrainingReport
 from umekomi.prove.wording import metric_name
 from umekomi.writing import replacing
 
@@ -19,7 +20,6 @@ _SAYS = {
     "TIED": "No difference that is more than chance.",
     "REGRESSED": "Worse than its base: do not serve it.",
 }
-_PARTS = {"domain": "what was trained", "preference": "ratings that were trained", "general": "what to keep"}
 
 
 def write_report(path: Path, report: TrainingReport) -> None:
@@ -38,14 +38,14 @@ def sections(report: TrainingReport) -> list[str]:
     return [
         _verdict(report),
         _comparisons(report),
-        *_examples(report.examples),
+        *show_examples(report.examples),
         _alphas(report),
         _learning(report),
         _values(report),
-        _data(report),
-        _files(report),
-        _datasets(report),
-        _settings(report),
+        provenance.data(report),
+        provenance.model_files(report),
+        provenance.asked(report),
+        provenance.settings(report),
     ]
 
 
@@ -137,136 +137,6 @@ def _learning(report: TrainingReport) -> str:
     return section(
         "How training went", f'<div class="sides">{"".join(drawn)}</div>', notes([*said, *training.notes])
     )
-
-
-def _examples(examples: Sequence[ExampleRecord]) -> list[str]:
-    better = [each for each in examples if each.better]
-    worse = [each for each in examples if not each.better]
-    soft = (
-        '<p class="soft">Below each, the training pairs that likely did it: those whose query is like this one and '
-        "whose text is like the one that moved. A guess from similarity, not a proof.</p>"
-    )
-    found = []
-    if better:
-        found.append(section("Found better now", soft, *map(_example, better)))
-    if worse:
-        found.append(section("Found worse now", soft, *map(_example, worse)))
-    return found
-
-
-def _example(each: ExampleRecord) -> str:
-    moved = f"{_rank(each.base_rank, each.depth)} → {_rank(each.tuned_rank, each.depth)}"
-    rated = "" if each.rated_rank is None else f" {tag(f'rated {each.rated_rank} of {each.depth}')}"
-    overtaken = ""
-    if each.overtaken_by is not None:
-        overtaken = f"<blockquote>{tag('now before it')} {escape(shorten(each.overtaken_by))}</blockquote>"
-    causes = "".join(f"<li>{_cause(cause)}</li>" for cause in each.causes)
-    return (
-        f'<p><span class="query">{escape(shorten(each.query)) or "–"}</span> {tag(moved)}{rated}</p>'
-        f"<blockquote>{escape(shorten(each.expected))}</blockquote>{overtaken}"
-        + (f'<ul class="notes soft">{causes}</ul>' if causes else "")
-    )
-
-
-def _cause(cause: CauseRecord) -> str:
-    place = f"{cause.source}, page {cause.page}" if cause.page is not None else cause.source or cause.chunk_id
-    alike = f"{cause.query_similarity:.2f} · {cause.text_similarity:.2f}"
-    return (
-        f"{escape(shorten(cause.query))} → {escape(shorten(cause.positive))} "
-        f"{tag(place) if place else ''} {tag(f'alike {alike}')}"
-    )
-
-
-def _rank(rank: int | None, depth: int) -> str:
-    return f"beyond {depth}" if rank is None else f"{rank}"
-
-
-def _data(report: TrainingReport) -> str:
-    data = report.data
-    splits = [
-        (split, count, data.documents.get(split, "–"))
-        for split, count in (("train", data.train), ("dev", data.dev), ("test", data.test))
-    ]
-    counted = [(f"negatives: {reason}", f"{count}") for reason, count in data.negatives.items()]
-    counted += [(f"left out: {reason}", f"{count}") for reason, count in data.skipped.items()]
-    hashes = list(data.digests.items())
-    return section(
-        "What it was trained on",
-        f'<p class="soft">{escape(data.source)}</p>' if data.source else "",
-        table(("split", "pairs", "documents"), splits, numbers=(1, 2)),
-        table(("rows", "number"), counted, numbers=(1,)) if counted else "",
-        notes(data.notes),
-        table(("file", "SHA-256"), hashes, numbers=()) if hashes else "",
-    )
-
-
-def _files(report: TrainingReport) -> str:
-    """The gate, and what exactly was proved."""
-    parts = []
-    if report.gate is not None:
-        head = ("exported as", "texts", "lowest cosine", "mean cosine", "must be", "")
-        rows = [
-            (
-                *(each.name, each.texts, f"{each.min_cosine:.6f}", f"{each.mean_cosine:.6f}", each.limit),
-                "passed" if each.passed else "failed",
-            )
-            for each in report.gate.checks
-        ]
-        parts += [
-            '<p class="soft">The exported files against the model that was trained, text by text.</p>',
-            table(head, rows, numbers=(1, 2, 3)),
-            notes(report.gate.notes),
-        ]
-    if report.model is not None:
-        facts = [
-            ("folder", report.model.path),
-            ("fingerprint", report.model.fingerprint),
-            ("digest of its files", report.model.weights_digest),
-        ]
-        parts.append(table(("proved", ""), facts, numbers=()))
-    return section("The model's files", *parts) if parts else ""
-
-
-def _datasets(report: TrainingReport) -> str:
-    head = ("data set", "what for", "items", "drawn", "decides by", "digest")
-    rows = [
-        (
-            each.dataset.name,
-            _PARTS[each.part],
-            each.dataset.items,
-            "one by one" if each.groups is None else f"in {each.groups} groups",
-            metric_name(each.primary),
-            each.dataset.digest[:16],
-        )
-        for each in report.datasets
-    ]
-    warnings = [f"{each.dataset.name}: {said}" for each in report.datasets for said in each.dataset.warnings]
-    return section("What it was asked", table(head, rows, numbers=(2,)), notes(warnings))
-
-
-def _settings(report: TrainingReport) -> str:
-    return section(
-        "How it was done",
-        f'<p class="soft">umekomi {escape(report.umekomi)}, {escape(report.created)}</p>',
-        '<div class="sides">',
-        f"<div><h3>Training</h3>{_facts(report.training.settings)}</div>",
-        f"<div><h3>Proof</h3>{_facts(report.settings)}<h3>Machine</h3>{_facts(report.machine)}</div>",
-        "</div>",
-    )
-
-
-def _facts(named: Mapping[str, Any]) -> str:
-    return table(("", ""), _iter_facts(named), numbers=()) if named else '<p class="soft">not recorded</p>'
-
-
-def _iter_facts(named: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    for name, value in named.items():
-        if isinstance(value, Mapping):
-            yield from ((f"{key}", f"{inner}") for key, inner in value.items())
-        elif isinstance(value, list | tuple):
-            yield name, ", ".join(map(str, value)) or "none"
-        else:
-            yield name, "none" if value is None else f"{value}"
 
 
 def _sentence(text: str) -> str:
