@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 
 from kit.office_files import write_docx, write_zip_bomb
 from kit.pdf_files import write_pdf, write_scan
+from kit.server import wait_until
 from umekomi.documents import ChunkSize, ReadOptions, read_document
 from umekomi.documents.chunking.counting import CodePoints
 from umekomi.documents.corpus.run import CorpusReport, build_corpus
@@ -129,7 +129,7 @@ from umekomi.documents import ReadOptions
 from umekomi.documents.corpus.run import build_corpus
 from umekomi.documents.chunking.counting import CodePoints
 build_corpus([Path(sys.argv[1])], Path(sys.argv[2]), CodePoints(room=2000), options=ReadOptions(),
-             progress=lambda count: print(count, flush=True) or time.sleep(0.05))
+             progress=lambda count: print(count, flush=True) or time.sleep(600 * (count >= int(sys.argv[3]))))
 """
 
 
@@ -139,7 +139,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     for number in range(30):
         (folder / f"{number:02}.txt").write_text(f"{number}番の文書です。" * 100)
     output = tmp_path / "corpus.jsonl"
-    child = subprocess.Popen([sys.executable, "-c", KILLED, folder, output], stdout=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-c", KILLED, folder, output, "10"], stdout=subprocess.PIPE)
     assert child.stdout is not None
     for _ in range(10):
         child.stdout.readline()
@@ -161,7 +161,7 @@ def test_reading_processes_end_with_the_run_that_was_killed(tmp_path: Path) -> N
     (tmp_path / "docs").mkdir()
     for number in range(50):
         (tmp_path / "docs" / f"{number}.txt").write_text("本文。")
-    command = [sys.executable, "-c", KILLED, tmp_path / "docs", tmp_path / "corpus.jsonl"]
+    command = [sys.executable, "-c", KILLED, tmp_path / "docs", tmp_path / "corpus.jsonl", "3"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert child.stdout is not None
     for _ in range(3):
@@ -171,10 +171,7 @@ def test_reading_processes_end_with_the_run_that_was_killed(tmp_path: Path) -> N
     child.wait()
     child.stdout.close()
     assert readers
-    deadline = time.monotonic() + 10
-    while any(reader.is_running() for reader in readers) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not [reader for reader in readers if reader.is_running()]
+    wait_until(lambda: not any(reader.is_running() for reader in readers), seconds=60, what="the readers' end")
 
 
 def test_a_torn_journal_costs_what_was_torn(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
