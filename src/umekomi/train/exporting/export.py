@@ -14,11 +14,13 @@ from umekomi.evaluate.settings import Watch
 from umekomi.models.architectures import BUILDABLE
 from umekomi.models.bundle import Bundle
 from umekomi.models.card import ModelCard
+from umekomi.models.checkpoint import Checkpoint
 from umekomi.models.sources import open_model
 from umekomi.models.weights import SINGLE
 from umekomi.train.exporting.files import write_files
 from umekomi.train.exporting.readme import Provenance, write_readme
-from umekomi.train.exporting.tensors import rewrite_weights
+from umekomi.train.exporting.tensors import match_names, rewrite_weights
+from umekomi.train.fitting.loading import build_model
 from umekomi.train.merging import Merge
 from umekomi.types import Precision
 from umekomi.writing import sync_path, sync_tree
@@ -77,12 +79,15 @@ class Exported:
 def check_exportable(base: Bundle, *, notify: Callable[[str], None]) -> None:
     """Tell ``notify`` at the start of a training what its export will not be.
 
-    Raises `UnsupportedModel` for a base whose vectors no exported folder could give.
+    Raises `UnsupportedModel` for a base whose vectors no exported folder could give, and `BrokenModel` where the
+    library keeps weights under names that the base's files do not have.
     """
     card = base.card
     if card.format != "safetensors" or card.in_pieces:
         raise UnsupportedModel(f"{card.name}: only encoders of texts in safetensors can be exported after training")
     if card.architecture not in BUILDABLE:
+        model = build_model(base, max_length=None)
+        match_names(_state(model[0].auto_model), Checkpoint(base.weights).names)
         notify(_torch_only(card.name, card.architecture))
     if card.licence is None:
         notify(f"{card.name}: its licence is not known; find out before you pass on what you train from it")
@@ -117,7 +122,8 @@ def export(merge: Merge, *, alpha: float, out: Path, provenance: Provenance, wat
         raise
     notes += missing
     for note in notes:
-        watch.notify(note)
+        if graphs or card.architecture in BUILDABLE:  # of others `check_exportable` has said it
+            watch.notify(note)
     return Exported(out, folder, card, measured, graphs, notes).renamed(UNCHECKED)
 
 

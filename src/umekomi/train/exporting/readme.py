@@ -53,7 +53,7 @@ def write_readme(folder: Path, base: Bundle, *, alpha: float, provenance: Proven
         _front_matter(base.card),
         _opening(base.card, alpha),
         _use(base.card),
-        _training(provenance),
+        _training(provenance, base.card),
         _graphs(base.card, tokenizer=(folder / "tokenizer.json").exists()) if graphs else "",
         _proof(["Not proved yet."]),
     )
@@ -124,25 +124,25 @@ def _use(card: ModelCard) -> str:
             "```",
             "",
             "With umekomi: `umekomi.open_embedder(folder)`; to serve it, `umekomi promote`, or the folder as the",
-            "`source` of a model in `umekomi.yaml`. Vectors of the base and of this model cannot be compared: an index",
-            "has to be embedded anew.",
+            "`source` of a model in `umekomi.yaml`. Vectors of the base and of this model cannot be compared: an",
+            "index has to be embedded anew.",
         ]
     )
 
 
-def _training(provenance: Provenance) -> str:
+def _training(provenance: Provenance, base: ModelCard) -> str:
     data, settings = provenance.data, provenance.settings
     record = {key: value for key, value in settings.record().items() if key != "base"}
     facts: dict[str, Any] = {
         "trained": datetime.now(UTC).date().isoformat(),
         "pairs": f"{len(data.train)} to train, {len(data.dev)} dev, {len(data.test)} test ({data.objective})",
-        **(provenance.training or {}),
         **{key: _shown(value) for key, value in record.items()},
+        **(provenance.training or {}),
     }
     lines = ["## Training", "", *_table(("setting", "value"), facts)]
     lines += ["", "Data, by the SHA-256 of each file:", "", *_table(("file", "SHA-256"), data.digests)]
     if data.notes:
-        lines += ["", *(f"- {note}" for note in data.notes)]
+        lines += ["", *(f"- {note.replace(base.name, base_model(base))}" for note in data.notes)]
     if provenance.sweep is not None:
         lines += ["", *_sweep(provenance.sweep)]
     lines += ["", *_table(("package", "version"), {name: found for name in _PACKAGES if (found := _version(name))})]

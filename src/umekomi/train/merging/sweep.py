@@ -156,6 +156,11 @@ def _choose(trials: Sequence[Trial], tolerated_loss: float) -> tuple[Trial, str]
         )
     best = max(dev for dev, _ in scored)
     chosen = next(trial for dev, trial in scored if dev >= best - _SAME)
+    if len(scored) > 1 and min(dev for dev, _ in scored) >= best - _SAME:
+        return (
+            chosen,
+            f"every alpha scores the same on dev ({best:.4f}); {chosen.alpha:g} was taken, the smallest{rest}",
+        )
     return chosen, f"alpha {chosen.alpha:g} scores best on dev ({best:.4f}){rest}"
 
 

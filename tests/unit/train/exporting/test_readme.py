@@ -53,7 +53,8 @@ def test_licence_origin_and_languages_are_carried_over(base: Bundle, tmp_path: P
 
 
 def test_an_unknown_licence_is_said_and_no_path_of_the_makers_machine(base: Bundle, tmp_path: Path) -> None:
-    made = Provenance(TrainingSettings(base=base.card.name, distill="/home/someone/secret/reranker"), DATA)
+    data = replace(DATA, notes=(f"3 negatives mined with {base.card.name}",))
+    made = Provenance(TrainingSettings(base=base.card.name, distill="/home/someone/secret/reranker"), data)
     text = card(base, tmp_path, made)
     assert "license" not in front_matter(tmp_path / "README.md")
     assert "licence of the base is not known" in text
@@ -61,6 +62,7 @@ def test_an_unknown_licence_is_said_and_no_path_of_the_makers_machine(base: Bund
     assert str(base.folder.parent) not in text
     assert "secret" not in text
     assert "| distill | reranker |" in text
+    assert "- 3 negatives mined with our-base" in text
 
 
 def test_how_it_was_made_can_be_read_and_repeated(base: Bundle, tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def test_a_training_that_changed_nothing_takes_the_smallest_alpha(base: Bundle, 
     assert found.alpha == 0.5
     assert found.base is not None
     assert {trial.dev for trial in found.trials} == {found.base.dev}
+    assert "every alpha scores the same on dev" in found.sentence
 
 
 def test_without_dev_as_much_is_kept_as_the_general_sets_bear(base: Bundle, tmp_path: Path) -> None:
