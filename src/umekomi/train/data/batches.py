@@ -60,7 +60,7 @@ class RankingBatches:
 
     def __iter__(self) -> Iterator[list[int]]:
         draws = np.random.default_rng([self._seed, self._epoch])
-        batches = self._exchange([list(batch) for batch in self._plan], draws)
+        batches = _exchange(self._plan, self._keys, draws)
         for place in draws.permutation(len(batches)).tolist():
             yield [batches[place][at] for at in draws.permutation(len(batches[place])).tolist()]
 
@@ -94,36 +94,6 @@ class RankingBatches:
                 heapq.heappush(emptiest, entry)
         return plan
 
-    def _exchange(self, batches: list[list[int]], draws: np.random.Generator) -> list[list[int]]:
-        """Swap examples between batches at random wherever both then still keep the rules."""
-        count = len(self._keys)
-        where = {row: (batch, at) for batch, rows in enumerate(batches) for at, row in enumerate(rows)}
-        held = [Counter(key for row in rows for key in self._keys[row]) for rows in batches]
-        exchanged = 0
-        for _ in range(_MOST_PASSES if len(batches) > 1 else 0):
-            others = draws.integers(count, size=count).tolist()
-            for row, other in zip(draws.permutation(count).tolist(), others, strict=True):
-                (batch, at), (place, spot) = where[row], where[other]
-                if (
-                    batch == place
-                    or not self._fits(row, other, held[place])
-                    or not self._fits(other, row, held[batch])
-                ):
-                    continue
-                for leaving, coming, there in ((row, other, batch), (other, row, place)):
-                    held[there].subtract(self._keys[leaving])
-                    held[there].update(self._keys[coming])
-                batches[batch][at], batches[place][spot] = other, row
-                where[row], where[other] = (place, spot), (batch, at)
-                exchanged += 1
-            if exchanged >= count:
-                break
-        return batches
-
-    def _fits(self, row: int, instead_of: int, held: Counter[str]) -> bool:
-        """Whether ``row`` may stand in a batch of ``held`` texts in place of another example."""
-        return all(not held[key] or key in self._keys[instead_of] for key in self._keys[row])
-
     def _check(self, examples: Sequence[Example]) -> None:
         count = len(examples)
         if not count:
@@ -133,25 +103,70 @@ class RankingBatches:
         if len(self._plan) == needed and not alone:
             return
         key, times = self._counts.most_common(1)[0]
-        kind, _, text = key.partition(" ")
-        what = f"the chunk '{text}'" if kind == "chunk" else f"the text '{_shortened(text)}'"
-        reason = f"{what} stands in {times} of {count} pairs, and two of them are never in one batch"
+        why = f"no text may stand in one twice, and {_shown(key, examples)} stands in {times} of {count} pairs"
         if alone > count / 2:
             raise InvalidInput(
-                f"{alone} of {count} pairs would be alone in their batch, with nothing beside them: {reason}; "
-                "give pairs of more texts, or leave most of the repeats out",
+                f"{alone} of {count} pairs would stand in a batch of their own, with nothing beside them: "
+                f"{why}; give pairs of more texts, or leave most of the repeats out",
                 param="source",
             )
         mean, wanted = count / len(self._plan), min(self._limit, count)
-        self.notes = (f"batches hold {mean:.1f} pairs on average instead of {wanted}: {reason}",)
+        self.notes = (f"batches hold {mean:.1f} pairs on average instead of {wanted}: {why}",)
 
 
-def _keys(example: Example) -> frozenset[str]:
-    """What no two examples of a batch may share."""
+def _exchange(
+    plan: Sequence[Sequence[int]], keys: Sequence[tuple[str, ...]], draws: np.random.Generator
+) -> list[list[int]]:
+    """``plan`` with examples swapped between its batches at random, wherever both then still keep the rules."""
+    places = _Places(plan, keys)
+    exchanged = 0
+    for _ in range(_MOST_PASSES if len(plan) > 1 else 0):
+        others = draws.integers(len(keys), size=len(keys)).tolist()
+        rows = draws.permutation(len(keys)).tolist()
+        exchanged += sum(map(places.swap, rows, others))
+        if exchanged >= len(keys):
+            break
+    return places.batches
+
+
+class _Places:
+    """Who stands where in which batch, and how often each batch holds a key."""
+
+    def __init__(self, plan: Sequence[Sequence[int]], keys: Sequence[tuple[str, ...]]) -> None:
+        self.batches = [list(batch) for batch in plan]
+        self._keys = keys
+        self._where = {row: (batch, at) for batch, rows in enumerate(plan) for at, row in enumerate(rows)}
+        self._held = [Counter(key for row in rows for key in keys[row]) for rows in plan]
+
+    def swap(self, row: int, other: int) -> bool:
+        """Let two examples change places where that keeps the rules; whether they did."""
+        (batch, at), (place, spot) = self._where[row], self._where[other]
+        if batch == place or not (self._fits(row, other, place) and self._fits(other, row, batch)):
+            return False
+        for leaving, coming, there in ((row, other, batch), (other, row, place)):
+            self._held[there].subtract(self._keys[leaving])
+            self._held[there].update(self._keys[coming])
+        self.batches[batch][at], self.batches[place][spot] = other, row
+        self._where[row], self._where[other] = (place, spot), (batch, at)
+        return True
+
+    def _fits(self, row: int, instead_of: int, batch: int) -> bool:
+        """Whether ``row`` may stand in ``batch`` in place of an example there."""
+        return all(not self._held[batch][key] or key in self._keys[instead_of] for key in self._keys[row])
+
+
+def _keys(example: Example) -> tuple[str, ...]:
+    """What no two examples of a batch may share, each once."""
     texts = (example.query, example.positive, *example.negatives)
     chunk = (f"chunk {example.chunk_id}",) if example.chunk_id else ()
-    return frozenset((*(f"text {fold(text)}" for text in texts), *chunk))
+    return tuple(dict.fromkeys((*(f"text {fold(text)}" for text in texts), *chunk)))
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+def _shown(key: str, examples: Sequence[Example]) -> str:
+    """What a key stands for, as the examples have it."""
+    example = next(each for each in examples if key in _keys(each))
+    if key == f"chunk {example.chunk_id}":
+        return f"the chunk '{example.chunk_id}'"
+    texts = (example.query, example.positive, *example.negatives)
+    text = next(text for text in texts if key == f"text {fold(text)}")
+    return f"'{text}'" if len(text) <= _SHOWN_CHARACTERS else f"'{text[: _SHOWN_CHARACTERS - 1]}…'"

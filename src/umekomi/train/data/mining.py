@@ -118,8 +118,6 @@ class _Rules:
 
     def refuse(self, pair: _Pair, key: str, text: str, *, too_near: bool) -> str | None:
         """Why ``text`` is no negative for the pair; None where it may be."""
-        if key in pair.own:
-            return "the positive or the query itself"
         if key in pair.answers:
             return "another positive of the query"
         if any(key in beside for beside in pair.beside):
@@ -187,7 +185,7 @@ class _Search:
             if len(chosen) + len(example.negatives) == self.count:
                 break
             key, text = self.pool[row]
-            if key in have:
+            if key in have or key in pair.own:
                 continue
             reason = self.rules.refuse(pair, key, text, too_near=similarity > limit)
             if reason is None:
@@ -256,5 +254,5 @@ def _account(mined: Sequence[Sequence[str]], passed: Mapping[str, int], model: s
         reasons = ", ".join(f"{times} {reason}" for reason, times in sorted(passed.items()))
         message += f"; nearer texts that were passed over: {reasons}"
     if lacking:
-        message += f"; {lacking} pairs have none that is far enough from its positive"
+        message += f"; {lacking} pairs have none, since no text may be given to them"
     return message

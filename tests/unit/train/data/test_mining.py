@@ -113,7 +113,7 @@ def test_a_text_near_to_all_does_not_make_batches_smaller(tmp_path: Path) -> Non
     )
     mined, told = _mine(_data(train, corpus), Planar(angles), tmp_path, margin=0.05, batch_size=16)
     assert Counter(text for each in mined.train for text in each.negatives) == {"hub": 4}
-    assert "60 pairs have none that is far enough" in told.messages[0]
+    assert "60 pairs have none, since no text may be given" in told.messages[0]
     assert "60 in as many pairs as there are batches" in told.messages[0]
     assert len(RankingBatches(mined.train, batch_size=16, seed=0)) == 4
 
