@@ -8,7 +8,7 @@ steps nor what other pairs undid.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,21 +29,41 @@ COMPARED_PAIRS = 20_000
 
 
 def explain_moved(
-    task: Task, moved: Sequence[Moved], pairs: Sequence[TrainingPair], tuned: Candidate, *, role: Role, cache: Path
+    task: Task,
+    moved: Sequence[Moved],
+    pairs: Sequence[TrainingPair],
+    tuned: Candidate,
+    *,
+    role: Role,
+    cache: Path,
+    advance: Callable[[int], None] = lambda done: None,
 ) -> tuple[ExampleRecord, ...]:
-    """``moved`` with the pairs that likely did it. ``role``: of both texts of a pair, where ``task`` has pairs."""
+    """``moved`` with the pairs that likely did it. ``role``: of both texts of a pair, where ``task`` has pairs.
+
+    advance  called with the number of texts that became ready, `count_compared` in all
+    """
     pairs = sample_pairs(pairs)
     if not moved or not pairs:
         return tuple(_record(task, each, ()) for each in moved)
     asked: Role = "query" if task.kind == "retrieval" else role
     told: Role = "document" if task.kind == "retrieval" else role
-    queries = _likeness(
-        tuned, [each.query for each in moved], [pair.query for pair in pairs], role=asked, cache=cache
-    )
-    texts = _likeness(
-        tuned, [_moved_text(each) for each in moved], [pair.positive for pair in pairs], role=told, cache=cache
-    )
+
+    def likeness(ours: Iterable[str], theirs: Iterable[str], as_role: Role) -> Vectors:
+        """Cosines, float32 ``(len(ours), len(theirs))``."""
+        left, right = (
+            embed_texts(tuned, list(texts), role=as_role, cache=cache, advance=advance).vectors
+            for texts in (ours, theirs)
+        )
+        return np.asarray(left @ right.T, np.float32)
+
+    queries = likeness((each.query for each in moved), (pair.query for pair in pairs), asked)
+    texts = likeness((_moved_text(each) for each in moved), (pair.positive for pair in pairs), told)
     return tuple(_record(task, each, _nearest(pairs, queries[row], texts[row])) for row, each in enumerate(moved))
+
+
+def count_compared(moved: Sequence[Moved], pairs: Sequence[TrainingPair]) -> int:
+    """Texts that `explain_moved` embeds."""
+    return 2 * (len(moved) + len(sample_pairs(pairs))) if moved and pairs else 0
 
 
 def sample_pairs(pairs: Sequence[TrainingPair]) -> Sequence[TrainingPair]:
@@ -56,13 +76,6 @@ def sample_pairs(pairs: Sequence[TrainingPair]) -> Sequence[TrainingPair]:
 def _moved_text(moved: Moved) -> str:
     """What came nearer to the query: the right text, or the one that now stands before it."""
     return moved.overtaken_by or moved.text
-
-
-def _likeness(tuned: Candidate, ours: Sequence[str], theirs: Sequence[str], *, role: Role, cache: Path) -> Vectors:
-    """Cosines, float32 ``(len(ours), len(theirs))``."""
-    left = embed_texts(tuned, ours, role=role, cache=cache).vectors
-    right = embed_texts(tuned, theirs, role=role, cache=cache).vectors
-    return np.asarray(left @ right.T, np.float32)
 
 
 def _nearest(pairs: Sequence[TrainingPair], query: Vectors, text: Vectors) -> tuple[CauseRecord, ...]:

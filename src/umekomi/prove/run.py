@@ -12,7 +12,7 @@ from umekomi.evaluate.candidates.vectors import check_cache, count_texts
 from umekomi.evaluate.run import describe_dataset, describe_machine
 from umekomi.evaluate.settings import Watch
 from umekomi.evaluate.tasks import Task
-from umekomi.prove.causes import explain_moved
+from umekomi.prove.causes import count_compared, explain_moved
 from umekomi.prove.comparing import Trial, metric_record, metric_records, trial_of
 from umekomi.prove.examples import find_moved
 from umekomi.prove.files import describe_model
@@ -112,14 +112,15 @@ def _examples(
 ) -> tuple[ExampleRecord, ...]:
     """What moved on the data sets that were trained for."""
     found: list[ExampleRecord] = []
-    measured = zip(tasks, before, after, strict=True)
-    trained = [(task, old, new) for (part, task), old, new in measured if part != "general"]
-    with watch.stage("examples and their likely causes", total=len(trained)) as advance:
-        for task, old, new in trained:
-            moved = find_moved(task, old, new, count=settings.examples)
-            alike = [pair for pair in pairs if (pair.score is None) == (task.kind == "retrieval")]
-            found += explain_moved(task, moved, alike, tuned, role=settings.role, cache=settings.cache_folder)
-            advance(1)
+    for (part, task), old, new in zip(tasks, before, after, strict=True):
+        if part == "general":
+            continue
+        moved = find_moved(task, old, new, count=settings.examples)
+        alike = [pair for pair in pairs if (pair.score is None) == (task.kind == "retrieval")]
+        with watch.stage(f"{task.name}: likely causes", total=count_compared(moved, alike)) as advance:
+            found += explain_moved(
+                task, moved, alike, tuned, role=settings.role, cache=settings.cache_folder, advance=advance
+            )
     return tuple(found)
 
 

@@ -188,6 +188,15 @@ def test_a_missing_general_set_is_said() -> None:
     assert "what was forgotten is not known" in judge(trial(base, tuned, groups=of.tolist())).sentence
 
 
+def test_a_general_set_that_is_too_small_promises_nothing() -> None:
+    base, tuned, of = ranked_twice(np.random.default_rng(0), 14, 9, gain=1.0)
+    five = trial(np.ones(5), np.ones(5), part="general", dataset="news")
+    found = judge(queries_of(base, tuned, of), five)
+    assert found.verdict == "IMPROVED"
+    assert found.sentence.endswith("too little of news to tell a loss")
+    assert "no loss found" not in found.sentence
+
+
 def test_a_loss_that_cannot_be_ruled_out_is_said() -> None:
     base, tuned, of = ranked_twice(np.random.default_rng(0), 14, 9, gain=1.0)
     general = alone(np.random.default_rng(5), 30, "news")
