@@ -93,9 +93,9 @@ def open_desk(alias: str, place: Place, *, notify: Notify, write: bool = True) -
                 served = server.served()
         models = explicit_models(settings, served)
         owner = _owner(alias, settings, models, served)
-        if server is not None:
-            _check_reads(server, file, alias, models, owner, served)
-        yield Desk(alias, file, text, settings, models, owner, History(file.path), server, served, notify)
+        desk = Desk(alias, file, text, settings, models, owner, History(file.path), server, served, notify)
+        _check_reads(desk)
+        yield desk
 
 
 def _find_server(place: Place, settings: Settings, stack: ExitStack, *, notify: Notify) -> RunningServer | None:
@@ -128,23 +128,21 @@ def _owner(alias: str, settings: Settings, models: Models, served: dict[str, Ser
     return next((model for model in models if model.name == name), None)
 
 
-def _check_reads(
-    server: RunningServer,
-    file: ConfigFile,
-    alias: str,
-    models: Models,
-    owner: ModelSettings | None,
-    served: dict[str, ServedName],
-) -> None:
-    """Raises `ConfigError` unless the server serves what the file says."""
-    running = {entry.model for entry in served.values()}
-    missing = [model.name for model in models if model.name not in running]
+def _check_reads(desk: Desk) -> None:
+    """Raises `ConfigError` unless the server, where there is one, serves what the file says."""
+    if desk.server is None:
+        return
+    running = {entry.model for entry in desk.served.values()}
+    missing = [model.name for model in desk.models if model.name not in running]
     if missing:
-        raise reads_another(server, file, f"the file names {missing[0]}, which the server does not serve")
-    answering = served[alias].model if alias in served else None
-    if answering != (owner.name if owner is not None else None):
-        said = owner.name if owner is not None else "no model"
-        raise reads_another(server, file, f"{alias} is {said} in the file, and {answering or 'nothing'} there")
+        raise reads_another(desk.server, desk.file, f"the file names {missing[0]}, which the server does not serve")
+    entry = desk.served.get(desk.alias)
+    answering = entry.model if entry is not None else None
+    if answering != (desk.owner.name if desk.owner is not None else None):
+        said = desk.owner.name if desk.owner is not None else "no model"
+        raise reads_another(
+            desk.server, desk.file, f"{desk.alias} is {said} in the file, and {answering or 'nothing'} there"
+        )
 
 
 def reads_another(server: RunningServer, file: ConfigFile, why: str) -> ConfigError:

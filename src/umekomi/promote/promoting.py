@@ -74,12 +74,12 @@ def promote(
             desk.settle()
         target = choose_target(desk, proof, precision)
         plan, event = draft(desk, target, proof=proof, ask=not trial)
-        _foresee(desk, plan, foresee)
-        if trial:
-            return replace(_outcome(desk, plan, event), diff=_diff(desk, plan))
         expected = embed_probes(
             proof.model, precision=target.precision, fingerprints=fingerprints_of(proof.card), notify=notify
         )
+        _foresee(desk, plan, foresee)
+        if trial:
+            return replace(_outcome(desk, plan, event), diff=_diff(desk, plan))
 
         def check(server: RunningServer, name: str) -> Answer:
             return check_answers(server, name, expected, model=target.name, patient=True)
