@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -128,14 +127,17 @@ def train(
 def read_materials(
     source: Path | None,
     settings: TrainingSettings,
-    folder: Path,
+    folder: Path | None,
     *,
     general: Sequence[str],
     preference: PreferenceTable | None,
     encoding: str | None,
     watch: Watch,
 ) -> Materials:
-    """The base, the pairs and the data sets, with everything refused that could not be trained or proved."""
+    """The base, the pairs and the data sets, with everything refused that could not be trained or proved.
+
+    ``folder`` is where rows that leak are listed; where it is None, the error alone names the first of them.
+    """
     check_alphas(settings.alphas)
     bundle = open_base(settings.base, notify=watch.notify)
     check_exportable(bundle, notify=watch.notify)
@@ -143,7 +145,7 @@ def read_materials(
     rated = _read_preferences(preference, settings, encoding, watch.notify)
     if source is not None:
         data = read_training_data(source, encoding=encoding, notify=watch.notify)
-        check_leakage(data, listing=folder / LEAKAGE)
+        check_leakage(data, listing=None if folder is None else folder / LEAKAGE)
     elif rated is not None:
         data = _only_preferences(rated, settings.seed)
     else:
@@ -163,10 +165,9 @@ def estimate_training(
 ) -> Estimate:
     """What `train` would take, by a few real steps; nothing is kept. Raises as `train` does."""
     check_training_extra()
-    with TemporaryDirectory(prefix="umekomi-dry-run-") as place:
-        materials = read_materials(
-            source, settings, Path(place), general=(), preference=preference, encoding=encoding, watch=watch
-        )
+    materials = read_materials(
+        source, settings, None, general=(), preference=preference, encoding=encoding, watch=watch
+    )
     return estimate_fit(
         materials.data, settings, bundle=materials.bundle, preferences=materials.steering, watch=watch
     )
