@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -47,6 +48,12 @@ def completion(text: str, *, finish: str = "stop") -> Raw:
         "usage": {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12},
     }
     return Raw(body=json.dumps(body, ensure_ascii=False).encode())
+
+
+def first_then(count: int, first: Say, then: Say) -> Say:
+    """``first`` for so many requests, in the order in which they came, and ``then`` for the others."""
+    numbers = itertools.count(1)
+    return lambda body: (first if next(numbers) <= count else then)(body)
 
 
 @contextmanager

@@ -8,14 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kit.chat_server import ChatServer, Raw, chat_server, completion
+from kit.chat_server import ChatServer, Raw, chat_server, completion, first_then
 from umekomi.errors import ConfigError, StoreError, UpstreamError
 from umekomi.synthesize.calls.asking import Call, probe_schema
 from umekomi.synthesize.calls.driving import FAILURES_IN_A_ROW, Progress, answer_all
@@ -247,22 +246,27 @@ def test_a_run_that_was_ended_repeats_no_finished_call(tmp_path: Path, how: sign
     path = tmp_path / "calls.sqlite"
     answered = 0
     lock = threading.Lock()
+    at_work, ended = threading.Semaphore(0), threading.Event()
 
     def say(body: dict[str, Any]) -> str:
         nonlocal answered
-        time.sleep(0.05)
         with lock:
             answered += 1
         return GOOD
 
-    with chat_server(say) as server:
+    def say_later(body: dict[str, Any]) -> str:
+        at_work.release()
+        assert ended.wait(60)
+        return say(body)
+
+    with chat_server(first_then(8, say, say_later)) as server:
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, f"{server.url}#m", str(path)], stderr=subprocess.DEVNULL
         )
-        while answered < 8:
-            time.sleep(0.01)
+        assert all(at_work.acquire(timeout=120) for _ in range(2)), "two calls in flight after eight"
         process.send_signal(how)
-        assert process.wait(30) != 0
+        ended.set()
+        assert process.wait(60) != 0
         with Ledger(path) as ledger:
             calls = _calls(30)
             kept = len(ledger.known([call.key for call in calls]))
@@ -272,6 +276,24 @@ def test_a_run_that_was_ended_repeats_no_finished_call(tmp_path: Path, how: sign
             before = len(server.asked)
             assert len(_answer(server, calls, ledger)) == 30
             assert len(server.asked) - before == 30 - kept
+
+
+def test_a_reply_that_was_being_kept_at_an_interruption_is_kept(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, interruptions = ledger.put, [KeyboardInterrupt()]
+
+    def interrupted(*reply: Any) -> None:
+        if interruptions:
+            raise interruptions.pop()
+        put(*reply)
+
+    monkeypatch.setattr(ledger, "put", interrupted)
+    calls = _calls(9)
+    with chat_server(lambda body: GOOD) as server:
+        with pytest.raises(KeyboardInterrupt):
+            _answer(server, calls, ledger)
+        assert len(ledger.known([call.key for call in calls])) == len(server.asked) > 0
 
 
 def test_ledgers_that_cannot_be_used_are_refused(tmp_path: Path) -> None:

@@ -9,14 +9,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 from typing import Any
 
 import openpyxl
 import pytest
 
-from kit.chat_server import ChatServer, Raw, chat_server
+from kit.chat_server import ChatServer, Raw, chat_server, first_then
+from kit.server import wait_until
 from umekomi.evaluate.datasets import open_task
 from umekomi.evaluate.tasks import LabelTask, RetrievalTask
 from umekomi.search.lexical import terms
@@ -184,20 +185,25 @@ def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(
     documents: Path, finished: tuple[Path, str, int], tmp_path: Path, how: signal.Signals
 ) -> None:
     answered: list[str] = []
+    at_work, ended = threading.Event(), threading.Event()
 
-    def slowly(body: dict[str, Any]) -> str:
-        time.sleep(0.03)
+    def answer(body: dict[str, Any]) -> str:
         said = say(body)
         answered.append(json.dumps(body["messages"], ensure_ascii=False))
         return said
 
-    with chat_server(slowly) as server:
+    def answer_later(body: dict[str, Any]) -> str:
+        at_work.set()
+        assert ended.wait(60)
+        return answer(body)
+
+    with chat_server(first_then(25, answer, answer_later)) as server:
         llm = ("--llm", f"{server.url}#m", "--slots", "3", "--model", "hashing:64", "--per-document", "3")
         command = [sys.executable, "-m", "umekomi", "synthesize", str(documents), "-o", str(tmp_path), *llm]
         process = subprocess.Popen([*command, "--answers"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        while len(answered) < 25:
-            time.sleep(0.01)
+        assert at_work.wait(120)
         process.send_signal(how)
+        ended.set()
         assert process.wait(60) != 0
         assert not (tmp_path / "synthesis.json").exists()
         assert _run(documents, tmp_path, server, "--answers").returncode == 0
@@ -330,11 +336,8 @@ def test_an_llm_that_only_chatters_leaves_empty_splits_and_says_so(documents: Pa
 
 
 def test_an_llm_that_hangs_ends_the_run_within_bounds(documents: Path, tmp_path: Path) -> None:
-    def hang_later(body: dict[str, Any]) -> str | Raw:
-        return say(body) if len(server.asked) <= 6 else Raw(hang=True)
-
-    with chat_server(hang_later) as server:
-        done = _run(documents, tmp_path / "out", server, "--timeout", "0.2", "--slots", "16")
+    with chat_server(first_then(6, say, lambda body: Raw(hang=True))) as server:
+        done = _run(documents, tmp_path / "out", server, "--timeout", "1", "--slots", "16")
         assert done.returncode == 3, done.stderr
         assert "calls in a row failed" in done.stderr
         assert "what was answered is kept" in done.stderr
@@ -345,16 +348,12 @@ def test_an_llm_that_hangs_ends_the_run_within_bounds(documents: Path, tmp_path:
 
 
 def test_sigterm_drains_and_a_second_one_cuts_off(documents: Path, tmp_path: Path) -> None:
-    def hang_later(body: dict[str, Any]) -> str | Raw:
-        return say(body) if len(server.asked) <= 4 else Raw(hang=True)
-
-    with chat_server(hang_later) as server:
+    with chat_server(first_then(4, say, lambda body: Raw(hang=True))) as server:
         llm = ("--llm", f"{server.url}#m", "--slots", "2", "--model", "hashing:64")
         command = [sys.executable, "-m", "umekomi", "synthesize", str(documents), "-o", str(tmp_path), *llm]
         with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8") as process:
             assert process.stderr is not None
-            while len(server.asked) < 6:
-                time.sleep(0.01)
+            wait_until(lambda: len(server.asked) == 6, seconds=120, what="two calls that hang")
             process.send_signal(signal.SIGTERM)
             assert any("finishing the calls in flight" in line for line in process.stderr)
             second = _umekomi(str(documents), "-o", str(tmp_path), *llm)  # beside a run that is at work

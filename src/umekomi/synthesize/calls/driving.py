@@ -94,7 +94,8 @@ class _Run:
     def _collect(self, running: dict[Future[Reply], Call]) -> None:
         finished, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in finished:
-            self._settle(future, running.pop(future))
+            self._settle(future, running[future])
+            del running[future]  # only now: an interruption before it leaves the reply to `_drain`
 
     def _settle(self, future: Future[Reply], call: Call) -> None:
         try:
