@@ -44,15 +44,16 @@ def check_leakage(data: TrainingData, *, listing: Path | None = None) -> None:
     if listing is not None:
         with replacing(listing) as file:
             file.writelines(orjson.dumps(asdict(leak), option=orjson.OPT_APPEND_NEWLINE) for leak in leaks)
-    lines = [f"  {leak.split} {leak.id} – test {leak.test_id}: {_said(leak)}" for leak in leaks[:SHOWN_ROWS]]
-    rest = len(leaks) - len(lines)
-    if rest:
-        lines.append(f"  … and {rest} more" + (f" in {listing}" if listing is not None else ""))
-    count = len({(leak.split, leak.id) for leak in leaks})
-    rows = f"{count} {'row' if count == 1 else 'rows'}"
+    rows: dict[tuple[str, str], list[Leak]] = {}
+    for leak in leaks:
+        rows.setdefault((leak.split, leak.id), []).append(leak)
+    named = "; ".join(_said(mine) for mine in list(rows.values())[:SHOWN_ROWS])
+    if rest := max(0, len(rows) - SHOWN_ROWS):
+        named += f"; and {rest} more" + (f" in {listing}" if listing is not None else "")
+    count = f"{len(rows)} {'row' if len(rows) == 1 else 'rows'}"
     raise InvalidInput(
-        f"train and dev overlap with test in {rows}, so a test would prove nothing; take what is shared out of one "
-        "side, or give one file without splits, which is split by documents:\n" + "\n".join(lines),
+        f"train and dev overlap with test in {count}, so a test proves nothing; take what is shared out of one "
+        f"side, or give one file without splits, which is split by documents. Shared: {named}",
         param="source",
     )
 
@@ -101,10 +102,18 @@ def _iter_shared(
             yield Leak(kind if exact else near[kind], split, row_id, known[first][0], text)
 
 
-def _said(leak: Leak) -> str:
-    shared = " ".join(leak.shared.split())
+def _said(leaks: Sequence[Leak]) -> str:
+    """What one row shares: ``train 86 with test 1, the same query and the same text: 'what is …'``."""
+    first = leaks[0]
+    shared = " ".join(first.shared.split())
     shown = shared if len(shared) <= _SHOWN_CHARACTERS else shared[: _SHOWN_CHARACTERS - 1] + "…"
-    return f"{_WORDS[leak.kind]} '{shown}'"
+    kinds = " and ".join(dict.fromkeys(_WORDS[leak.kind] for leak in leaks))
+    return f"{_name(first.split, first.id)} with {_name('test', first.test_id)}, {kinds}: '{shown}'"
+
+
+def _name(split: str, row: str) -> str:
+    """``train 86``, once where the id itself begins with the split."""
+    return row if row.startswith(f"{split} ") else f"{split} {row}"
 
 
 _WORDS: dict[LeakKind, str] = {

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from umekomi.evaluate.metrics.repeats import NEAR_JACCARD, find_repeats
+from umekomi.evaluate.metrics.repeats import NEAR_JACCARD, find_known, find_repeats, is_near
 
 WORDS = [
     "猫",
@@ -86,3 +86,26 @@ def test_the_first_of_a_chain_is_named() -> None:
     found = find_repeats([text, article(4), text[:-3] + "終わり", text[:-3] + "おわり", text])
     assert found.first.tolist() == [0, 1, 0, 0, 0]
     assert found.exact.tolist() == [False, False, False, False, True]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), words=st.integers(20, 80), cut=st.integers(0, 20))
+def test_what_nearly_repeats_a_known_text_is_found_and_nothing_else(seed: int, words: int, cut: int) -> None:
+    known = [article(seed + row, words) for row in range(8)]
+    changed = known[3][: len(known[3]) - cut]
+    found = find_known([f" {known[5]}\n", changed, article(seed + 99, words)], known)
+    assert found.first[0] == 5
+    assert found.first[2] == -1
+    assert found.exact.tolist() == [True, cut == 0, False]
+    share = len(grams(changed)) / len(grams(known[3]))  # of what is cut at its end, this is the Jaccard index
+    assert is_near(changed, known[3]) is (share >= NEAR_JACCARD)
+    if share >= NEAR_JACCARD + 0.15:  # close to the limit some are missed
+        assert found.first[1] == 3
+    if share < NEAR_JACCARD:
+        assert found.first[1] == -1
+
+
+def test_nothing_is_known_of_nothing() -> None:
+    assert find_known([], ["a"]).first.tolist() == []
+    assert find_known(["a"], []).first.tolist() == [-1]
+    assert find_known(["a", "あ"], ["あ", "A", "a"]).first.tolist() == [1, 0]

@@ -6,12 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from kit.training_data import made_up_chunks, made_up_text, read_rows, write_rows, write_synthesis
 from umekomi.errors import InvalidInput
-from umekomi.evaluate.metrics.repeats import NEAR_JACCARD, find_known, is_near
 from umekomi.train.data import check_leakage, read_training_data
 from umekomi.train.examples import Example, TrainingData
 
@@ -37,8 +34,12 @@ def _clean(count: int, start: int) -> list[Example]:
 @pytest.mark.parametrize(
     ("train", "test", "said"),
     [
-        (Example("a", "q", "p", document_id="d"), Example("z", "r", "s", document_id="d"), "the same document 'd'"),
-        (Example("a", "What is it?", "p"), Example("z", "what  IS it？", "s"), "the same query 'What is it?'"),
+        (
+            Example("a", "q", "p", document_id="d"),
+            Example("z", "r", "s", document_id="d"),
+            "the same document: 'd'",
+        ),
+        (Example("a", "What is it?", "p"), Example("z", "what  IS it？", "s"), "the same query: 'What is it?'"),
         (Example("a", TEXT + " x", "p"), Example("z", TEXT, "s"), "nearly the same query"),
         (Example("a", "q", TEXT), Example("z", "r", TEXT.upper()), "the same text"),
         (Example("a", "q", TEXT), Example("z", "r", f"New: {TEXT}"), "nearly the same text"),
@@ -54,7 +55,8 @@ def test_each_kind_of_leak_is_named_with_both_rows(train: Example, test: Example
     data = TrainingData(objective, corpus=(), digests={}, skipped={}, **splits)  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="overlap with test in 1 row,") as caught:
         check_leakage(data)
-    assert f"  {side} a – test z: {said}" in str(caught.value)
+    assert f"Shared: {side} a with test z, {said}" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_message_is_bounded_and_the_file_holds_all(tmp_path: Path) -> None:
@@ -64,8 +66,10 @@ def test_the_message_is_bounded_and_the_file_holds_all(tmp_path: Path) -> None:
         check_leakage(_data(shared, shared), listing=listing)
     message = str(caught.value)
     assert message.startswith("train and dev overlap with test in 300 rows")
-    assert message.count("\n") == 21
-    assert f"and 580 more in {listing}" in message
+    assert message.count(" with test row ") == 20
+    assert "train row 0 with test row 0, the same query and the same text: '" in message
+    assert message.endswith(f"; and 280 more in {listing}")
+    assert len(message) < 3000
     lines = [json.loads(line) for line in listing.read_text(encoding="utf-8").splitlines()]
     assert len(lines) == 600
     assert {line["kind"] for line in lines} == {"query", "text"}
@@ -94,21 +98,4 @@ def test_a_row_of_test_that_somebody_put_into_train_stops_the_run(tmp_path: Path
     data = read_training_data(tmp_path, notify=lambda message: None)
     with pytest.raises(InvalidInput, match="train and dev overlap with test") as caught:
         check_leakage(data)
-    assert "  train " in str(caught.value)
-
-
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 10_000), words=st.integers(20, 80), cut=st.integers(0, 8))
-def test_what_nearly_repeats_a_known_text_is_found_and_nothing_else(seed: int, words: int, cut: int) -> None:
-    known = [made_up_text(seed + row, words) for row in range(8)]
-    changed = " ".join(known[3].split()[: words - cut])
-    found = find_known([known[5].title(), changed, made_up_text(seed + 99, words)], known)
-    assert found.first[0] == 5
-    assert found.exact.tolist()[0] is True
-    assert found.first[2] == -1
-    if found.first[1] >= 0:
-        assert found.first[1] == 3
-        assert is_near(changed, known[3])
-    else:  # near the limit some are missed; clear ones never
-        grams = len("".join(known[3].split())) - 4
-        assert (len("".join(changed.split())) - 4) / grams < NEAR_JACCARD + 0.1
+    assert "Shared: train " in str(caught.value)
