@@ -39,8 +39,9 @@ def check_kind(desk: Desk) -> None:
 def choose_target(desk: Desk, proof: Proof, precision: Precision | None) -> ModelSettings:
     """The entry of the proved model: the one that is there, else a new one.
 
-    A new one behaves for clients as the present one does (role, truncation, token ids, precision, fallbacks). What
-    decides how that one runs, and prompts that replace its own, are not taken over.
+    A new one behaves for clients as the present one does (role, truncation, token ids, precision). What decides
+    how that one runs, and prompts that replace its own, are not taken over; nor are fallbacks, whose vectors would
+    not be comparable.
     """
     owner = desk.owner if desk.owner is not None and desk.owner.remote is None else None
     wanted = precision or (owner.precision if owner is not None else "fp32")
@@ -52,9 +53,11 @@ def choose_target(desk: Desk, proof: Proof, precision: Precision | None) -> Mode
     name = free_name(desk.models, f"{desk.alias}@{short}")
     if desk.owner is None:
         return ModelSettings(name=name, source=str(proof.model), precision=wanted)
+    if desk.owner.fallbacks:
+        desk.notify(f"{name} gets no fallbacks: {', '.join(desk.owner.fallbacks)} would answer with other vectors")
     if desk.owner.prompts:
         desk.notify(f"the prompts that the file gives {desk.owner.name} are not taken over: {name} has its own")
-    kept = ("role", "truncation", "token_ids", "fallbacks")
+    kept = ("role", "truncation", "token_ids")
     return ModelSettings(
         name=name,
         source=str(proof.model),

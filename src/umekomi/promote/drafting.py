@@ -26,15 +26,15 @@ def draft(
     """The plan, and the event that it is begun with. ``ask`` the server for the fingerprint of the model that goes,
     which also loads that one where it was idle."""
 
-    def planned(resting: Mapping[str, Mapping[str, Any]]) -> Plan:
-        return plan_switch(desk.settings, desk.models, desk.alias, target=target, owner=desk.owner, resting=resting)
+    def planned(rests: Mapping[str, Mapping[str, Any]]) -> Plan:
+        return plan_switch(desk.settings, desk.models, desk.alias, target=target, owner=desk.owner, rests=rests)
 
     plan = planned({})
     event = Event(
         step="begun",
         alias=desk.alias,
         model=_coming(desk, target, proof),
-        before=_going(desk, plan, ask=ask),
+        before=_going(desk, plan, ask=ask, dim=proof.card.dim if proof is not None else None),
         was=plan.owner.name if plan.owner is not None and plan.renamed else None,
         back=back,
         server=desk.server.root if desk.server else None,
@@ -64,7 +64,7 @@ def _coming(desk: Desk, target: ModelSettings, proof: Proof | None) -> Served:
     )
 
 
-def _going(desk: Desk, plan: Plan, *, ask: bool) -> Served | None:
+def _going(desk: Desk, plan: Plan, *, ask: bool, dim: int | None) -> Served | None:
     """The model that answers now, as it is called after the switch."""
     if plan.done:  # moved by hand, or by a command that was killed
         line = desk.line
@@ -76,20 +76,27 @@ def _going(desk: Desk, plan: Plan, *, ask: bool) -> Served | None:
     here = card.with_precision(desk.owner.precision).fingerprint if card is not None else None
     return Served(
         name=plan.kept.name,
-        fingerprint=(_fingerprint_served(desk) if ask else None) or here or (known.fingerprint if known else None),
+        fingerprint=(_fingerprint_served(desk, dim) if ask else None)
+        or here
+        or (known.fingerprint if known else None),
         entry=entry_of(plan.kept.model_copy(update={"aliases": ()})),
         rest=known.rest if known and known.rest else resting(desk.owner),
     )
 
 
-def _fingerprint_served(desk: Desk) -> str | None:
+def _fingerprint_served(desk: Desk, dim: int | None) -> str | None:
+    """Of the model that answers now. Says where its vectors have not the ``dim`` of the one that is to come."""
     if desk.server is None:
         return None
     try:
-        return desk.server.embed(desk.alias, ["umekomi"], role="raw", patient=True).fingerprint or None
+        answer = desk.server.embed(desk.alias, ["umekomi"], role="raw", patient=True)
     except UmekomiError as error:
         desk.notify(f"the present model does not answer, so its fingerprint is not known: {error}")
         return None
+    now = answer.vectors.shape[1]
+    if dim is not None and now != dim:
+        desk.notify(f"{desk.alias} gives vectors of {now} dimensions now, and will give {dim}")
+    return answer.fingerprint or None
 
 
 def _known(desk: Desk, name: str) -> Served | None:

@@ -111,13 +111,13 @@ def plan_switch(
     *,
     target: ModelSettings,
     owner: ModelSettings | None,
-    resting: Mapping[str, Mapping[str, Any]],
+    rests: Mapping[str, Mapping[str, Any]],
 ) -> Plan:
     """How ``alias`` comes from ``owner`` to ``target``.
 
     models    as `explicit_models` gives them
     target    one of them, or one to add, without the alias
-    resting   by name, models that promotions keep in memory and nobody needs there any more, with the settings that
+    rests     by name, models that promotions keep in memory and nobody needs there any more, with the settings that
               they had before; those whose settings a person has changed since are left alone
     """
     names = {model.name for model in models}
@@ -134,9 +134,9 @@ def plan_switch(
         if model.name == target.name:
             switched.append(answering)
         elif owner is not None and kept is not None and model.name == owner.name:
-            switched.append(_rested(kept, resting))
+            switched.append(_rested(kept, rests))
         elif not (renames and kept is not None and model.name == kept.name):
-            switched.append(_rested(model, resting))
+            switched.append(_rested(model, rests))
     return Plan(alias, answering, owner, kept, staged, (*switched, *((answering,) if added else ())))
 
 
@@ -162,7 +162,7 @@ def _kept_under_another_name(models: Models, owner: ModelSettings) -> tuple[Mode
     return copy.model_copy(update={"name": free_name(models, wanted)}), False
 
 
-def _rested(model: ModelSettings, resting: Mapping[str, Mapping[str, Any]]) -> ModelSettings:
-    if model.name not in resting or any(getattr(model, key) != value for key, value in _AT_HAND.items()):
+def _rested(model: ModelSettings, rests: Mapping[str, Mapping[str, Any]]) -> ModelSettings:
+    if model.name not in rests or any(getattr(model, key) != value for key, value in _AT_HAND.items()):
         return model
-    return model.model_copy(update=dict(resting[model.name]))
+    return model.model_copy(update=dict(rests[model.name]))

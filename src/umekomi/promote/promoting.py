@@ -121,6 +121,9 @@ def rollback(alias: str, place: Place, *, foresee: Foresee = lambda before, afte
 
 def _foresee(desk: Desk, plan: Plan, foresee: Foresee) -> None:
     if not plan.done:
+        for model in desk.models:
+            if plan.alias in model.fallbacks:
+                desk.notify(f"{model.name} falls back on {plan.alias}, which gives other vectors from now on")
         before = desk.settings.model_copy(update={"models": desk.models})
         foresee(before, before.model_copy(update={"models": plan.switched}))
 

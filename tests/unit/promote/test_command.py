@@ -172,6 +172,18 @@ def test_a_key_that_loses_a_name_is_told_of(config: Path, trained: Path, tmp_pat
     assert "shop" not in told
 
 
+def test_fallbacks_are_told_of_and_not_taken_over(config: Path, trained: Path) -> None:
+    config.write_text(
+        "models:\n- {name: old, source: 'hashing:8', aliases: [search], fallbacks: [spare]}\n"
+        "- {name: spare, source: 'hashing:8', fallbacks: [search]}\n",
+        encoding="utf-8",
+    )
+    told = promote(trained)
+    assert "gets no fallbacks: spare" in told
+    assert "spare falls back on search" in told
+    assert [model.fallbacks for model in load_settings(config).models] == [("spare",), ("search",), ()]
+
+
 def test_one_model_in_memory_at_a_time_lets_the_new_one_in(config: Path, trained: Path) -> None:
     config.write_text(config.read_text(encoding="utf-8") + "single_active: true\n", encoding="utf-8")
     promote(trained)

@@ -139,12 +139,30 @@ def test_values_in_place_and_an_entry_taken_out() -> None:
     )
 
 
+def test_a_list_that_two_models_share_is_parted() -> None:
+    text = "models:\n- name: a\n  aliases: &shared [x]  # one\n- name: b\n  fallbacks: *shared\n"
+    first, second = parse(text).models
+    wanted = [first.model_copy(update={"aliases": ()}), second, ModelSettings(name="n", aliases=("x",))]
+    assert rewrite_models(text, wanted, parse=parse) == (
+        "models:\n- name: a\n  aliases: &shared []  # one\n- name: b\n  fallbacks: [x]\n- name: n\n  aliases: [x]\n"
+    )
+
+
+def test_what_others_inherit_from_a_changed_entry_is_set_back() -> None:
+    text = "models:\n- &base\n  name: a\n  role: query  # all\n- <<: *base\n  name: b\n"
+    first, second = parse(text).models
+    wanted = [first.model_copy(update={"keep_alive_s": None}), second, ADDED]
+    assert rewrite_models(text, wanted, parse=parse) == (
+        "models:\n- &base\n  name: a\n  keep_alive_s: null\n  role: query  # all\n"
+        "- <<: *base\n  name: b\n  keep_alive_s: 900\n- name: n\n  aliases: [z]\n"
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "{threads: 1}",
-        "models:\n- name: a\n  aliases: &shared [x]\n- name: b\n  fallbacks: *shared\n",
-        "models: [{name: a, aliases: &x [x]}, {name: b, fallbacks: *x}]",
+        "models: [{name: b}]\nmodels: [{name: a, aliases: [x]}]\n",
     ],
 )
 def test_a_layout_that_cannot_be_edited_is_refused_with_what_to_write(text: str) -> None:

@@ -32,6 +32,10 @@ Models = Sequence[ModelSettings]
 Parse = Callable[[str], Settings]
 
 
+_ROUNDS = 3
+"""What a merge key (``<<``) brings from a changed entry into another is set back in a second round."""
+
+
 class _Unreadable(Exception):
     """A layout that is not understood."""
 
@@ -42,16 +46,18 @@ def rewrite_models(text: str, after: Models, *, parse: Parse, renamed: Mapping[s
     ``renamed``: old name to new name. Everything else stays. Raises `ConfigError` where the text cannot be edited
     so that ``parse`` finds just that in it.
     """
-    before = parse(text)
+    before = found = parse(text)
     wanted = before.model_copy(update={"models": tuple(after)})
+    edited, names = text, renamed or {}
     try:
-        edited = _rewrite(text, before.models, after, renamed or {})
-        found = parse(edited)
+        for _ in range(_ROUNDS):
+            edited = _rewrite(edited, found.models, after, names)
+            found, names = parse(edited), {}
+            if found == wanted:
+                return edited
     except (_Unreadable, ConfigError, ValueError, IndexError) as error:
         raise ConfigError(_by_hand(before.models, after, f" ({error})" if str(error) else "")) from None
-    if found != wanted:
-        raise ConfigError(_by_hand(before.models, after, ""))
-    return edited
+    raise ConfigError(_by_hand(before.models, after, ""))
 
 
 def _by_hand(before: Models, after: Models, why: str) -> str:
