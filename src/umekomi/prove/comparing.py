@@ -109,8 +109,10 @@ class Judged:
 
 
 def trial_of(part: Part, task: Task, base: Measured, tuned: Measured) -> Trial:
-    """Both models' measures on ``task``."""
-    return Trial(part, task.name, base, tuned, task.groups)
+    """Both models' measures on ``task``; of a general set only the primary one, which decides."""
+    shown = 1 if part == "general" else None
+    before, after = (Measured(each.outcomes[:shown], each.ranked) for each in (base, tuned))
+    return Trial(part, task.name, before, after, task.groups)
 
 
 def compare_trial(trial: Trial, *, resamples: int, seed: int) -> tuple[Difference, ...]:

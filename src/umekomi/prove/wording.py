@@ -13,6 +13,10 @@ _ITEMS: dict[Part, str] = {"domain": "test quer|y|ies", "preference": "held-out 
 _GROUPS: dict[Part, str] = {"domain": "document||s", "preference": "group||s", "general": "group||s"}
 
 
+NOTHING_TO_GAIN = 0.98
+"""Of a metric whose best is 1: a base that is as good leaves no room for a gain beyond chance."""
+
+
 def metric_name(metric: str) -> str:
     """``ndcg@10`` as people write it."""
     name, at, cut = metric.partition("@")
@@ -67,6 +71,7 @@ def reasons(judged: Sequence[Judged], tolerated_loss: float) -> Iterator[str]:
                 f"{each.trial.dataset}: a change of {metric_name(each.difference.metric)} by {each.detectable:.3f} "
                 "or more would have been found with 80 % probability; a smaller one may well be there"
             )
+        yield from _about_room(each)
         yield from _about_loss(each, tolerated_loss)
 
 
@@ -79,6 +84,15 @@ def _about_size(judged: Judged) -> Iterator[str]:
             else "can hardly decide anything beside the other data sets"
         )
         yield f"{trial.dataset}: {_extent(trial)} {can}; test on {needed} {_unit(trial, needed)} or more"
+
+
+def _about_room(judged: Judged) -> Iterator[str]:
+    base = judged.difference.base
+    if judged.trial.part == "domain" and judged.direction == "tied" and base >= NOTHING_TO_GAIN:
+        yield (
+            f"{judged.trial.dataset}: the base reaches {base:.3f} already, so that hardly anything can be gained; ask "
+            "what it does not find yet, in the words of your users"
+        )
 
 
 def _about_loss(judged: Judged, tolerated_loss: float) -> Iterator[str]:

@@ -74,6 +74,7 @@ def test_the_shipped_sample_of_questions_can_be_the_general_set(proved: Prove) -
     report = proved(
         16, 256, ProofTasks(questions(), general=(open_task("sample-retrieval"), open_task("sample-en")))
     )
+    assert {each.metric for each in report.comparisons if each.part == "general"} == {"ndcg@10", "precision@3"}
     decisive = [(each.dataset, each.metric) for each in report.comparisons if each.decides]
     assert decisive == [("test", "ndcg@10"), ("sample-retrieval", "ndcg@10"), ("sample-en", "precision@3")]
 

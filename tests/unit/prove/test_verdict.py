@@ -174,6 +174,12 @@ def test_a_tie_says_what_would_have_been_found() -> None:
     assert judge(trial(base, tuned - record.delta + record.detectable, groups=of.tolist())).verdict == "IMPROVED"
 
 
+def test_a_base_that_finds_everything_cannot_be_improved_and_the_report_says_so() -> None:
+    of = np.repeat(np.arange(10), 5)
+    found = judge(trial(np.ones(50), np.ones(50), groups=of.tolist()))
+    assert any("reaches 1.000 already" in each for each in found.reasons)
+
+
 def test_one_query_that_differs_does_not_make_a_fine_measure() -> None:
     """Its deviation is small, but no test finds a change in one query of 40: six must change."""
     base = np.full(40, 0.5)
