@@ -52,6 +52,10 @@ def alone(files: Files, path: Path) -> str | None:
 def read_folder(files: Files, gathered: Gathered, encoding: str | None) -> None:
     """Read a user's splits, and the corpus where there is one. Raises `InvalidInput` where a split has no file."""
     gathered.advice = "fill the file, or give the file train alone: it is then split by documents"
+    if (name := _find(files, ("corpus",))) is not None:
+        table = _read_table(files, name, encoding)
+        gathered.note_digest(gathered.source / name, name)
+        gathered.corpus = passages_of_table(table) if table else ()
     for split, names in _NAMES.items():
         name = _find(files, names)
         if name is None:
@@ -61,10 +65,6 @@ def read_folder(files: Files, gathered: Gathered, encoding: str | None) -> None:
                 param="source",
             )
         _read_split(files, gathered, split, name, encoding=encoding)
-    if (name := _find(files, ("corpus",))) is not None:
-        table = _read_table(files, name, encoding)
-        gathered.note_digest(gathered.source / name, name)
-        gathered.corpus = passages_of_table(table) if table else ()
     _part_ids(gathered)
 
 
@@ -74,6 +74,7 @@ def read_synthesis(files: Files, gathered: Gathered) -> None:
         "run umekomi synthesize on at least three documents that are no near-duplicates of one another"
     )
     summary = _read_summary(gathered.source)
+    _read_chunks(files, gathered, summary)
     for split in SPLITS:
         name = f"{split}.jsonl"
         if name not in files.names():
@@ -81,7 +82,7 @@ def read_synthesis(files: Files, gathered: Gathered) -> None:
                 f"{gathered.source}: no {name} beside {SUMMARY}; run umekomi synthesize again", param="source"
             )
         _read_split(files, gathered, split, name, encoding=None)
-    _read_chunks(files, gathered, summary)
+    _place_chunks(gathered)
     _part_ids(gathered)
     if _read_summary(gathered.source) != summary:
         raise InvalidInput(
@@ -102,7 +103,8 @@ def _read_split(
     table = _read_table(files, name, encoding)
     gathered.note_digest(gathered.source / name, name)
     if table is not None:
-        examples = gathered.take(read_rows(table), name)
+        known = {passage.id: passage for passage in gathered.corpus}
+        examples = gathered.take(read_rows(table, known=known), name)
         gathered.splits[split] = with_own_ids(gathered, examples)
 
 
@@ -116,13 +118,19 @@ def _read_chunks(files: Files, gathered: Gathered, summary: Mapping[str, Any]) -
     elif copy in files.names():
         table = _read_table(files, copy, None)
         gathered.note_digest(gathered.source / copy, copy)
-        # The copy knows no documents; those of pairs are known from the pairs.
-        documents = {each.chunk_id: each.document_id for split in SPLITS for each in gathered.splits[split]}
-        passages = passages_of_table(table) if table else ()
-        gathered.corpus = tuple(replace(each, document_id=documents.get(each.id, "")) for each in passages)
+        gathered.corpus = passages_of_table(table) if table else ()
         gathered.notes.append(f"{chunks} is gone: which chunks are neighbours is not known")
     else:
         gathered.notes.append(f"neither {chunks} nor {copy} is there: the corpus is the texts of the pairs")
+
+
+def _place_chunks(gathered: Gathered) -> None:
+    """Give chunks whose document is not known, as in the copy, that of their pairs."""
+    documents = {each.chunk_id: each.document_id for split in SPLITS for each in gathered.splits[split]}
+    gathered.corpus = tuple(
+        passage if passage.document_id else replace(passage, document_id=documents.get(passage.id, ""))
+        for passage in gathered.corpus
+    )
 
 
 def _leave_out_own_leaks(gathered: Gathered, summary: Mapping[str, Any]) -> None:

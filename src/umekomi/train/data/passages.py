@@ -39,7 +39,9 @@ def passages_of_table(table: Table) -> tuple[Passage, ...]:
         if text is not None:
             title = text_of(row.get("title"), where)
             document = label_of(row.get("document_id"), where) or ""
-            passages[name] = Passage(name, f"{title} {text}" if title else text, document)
+            start = row.get("start")
+            place = start if type(start) is int else None
+            passages[name] = Passage(name, f"{title} {text}" if title else text, document, place)
     return tuple(passages.values())
 
 

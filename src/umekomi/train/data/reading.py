@@ -56,7 +56,7 @@ def read_training_data(
 def _read_file(source: str, gathered: Gathered, encoding: str | None) -> None:
     path, _ = split_source(source)
     gathered.note_digest(path, path.name)
-    rows = read_rows(open_table(source, encoding=encoding))
+    rows = read_rows(open_table(source, encoding=encoding), known={})
     examples = with_own_ids(gathered, gathered.take(rows, path.name))
     if len({example.document_id for example in examples}) == 1 and examples[0].document_id:
         gathered.notes.append(f"every row is of '{examples[0].document_id}': pairs are split by their texts alone")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 from umekomi.errors import InvalidInput
@@ -15,7 +17,7 @@ from umekomi.evaluate.datasets.retrieval import iter_texts
 from umekomi.evaluate.datasets.tables import Row, Table
 from umekomi.evaluate.metrics.repeats import fold
 from umekomi.evaluate.tasks import TaskKind
-from umekomi.train.examples import Example, Objective
+from umekomi.train.examples import Example, Objective, Passage
 
 SHOWN_ROWS = 20
 
@@ -36,8 +38,11 @@ class Rows:
     notes: tuple[str, ...] = ()
 
 
-def read_rows(table: Table) -> Rows:
+def read_rows(table: Table, *, known: Mapping[str, Passage]) -> Rows:
     """The pairs of ``table``: of queries and the texts that answer them, or of two texts and how alike they are.
+
+    known  passages by id: they give documents to pairs that name their chunk, and whole texts to rows of a report,
+           which cuts long ones
 
     Columns are known by their names, as in an evaluation. Raises `InvalidInput` for columns that make no pairs, for
     rows without a query or a positive, all of them listed, and for a score that is no number.
@@ -49,7 +54,7 @@ def read_rows(table: Table) -> Rows:
     if likeness is not None:
         found: dict[ColumnRole, str] = {"first": plan.columns["query"], "second": plan.columns["positive"]}
         plan = plan_columns(table, found | {"score": likeness}, "pairs")
-    rows = _read_scored(table, plan) if plan.kind == "pairs" else _Ranking(table, plan).read()
+    rows = _read_scored(table, plan) if plan.kind == "pairs" else _Ranking(table, plan, known).read()
     return replace(rows, notes=(*table.notes, *rows.notes, *_meanings(plan)))
 
 
@@ -135,6 +140,7 @@ class _Ranking:
 
     table: Table
     plan: Plan
+    known: Mapping[str, Passage]
     skipped: Counter[str] = field(default_factory=Counter)
     missing: list[str] = field(default_factory=list)
     found: dict[tuple[str, str], Example] = field(default_factory=dict)
@@ -146,7 +152,7 @@ class _Ranking:
         for index, row in enumerate(self.table.rows):
             self._add(index, row, columns)
         _refuse_missing(self.table, self.missing, "a query or a positive; a pair has both")
-        cut = f"{self.cut} rows are of a report that shows texts cut, and may end in the middle"
+        cut = f"{self.cut} texts end in the middle: the report that they are from cut them"
         examples = tuple(self._without_contradictions())
         return Rows("ranking", examples, self.skipped, (cut,) if self.cut else ())
 
@@ -155,6 +161,8 @@ class _Ranking:
         query = text_of(self._cell(row, "query"), where)
         positives = self._texts(self._cell(row, "positive"), where)
         negatives = [text for column in negative_columns for text in self._texts(row.get(column), where)]
+        if row.get("text_cut_at") is not None:
+            positives, negatives = self._restore(row, positives, negatives)
         gain = score_of(self._cell(row, "score"), where) if "score" in self.plan.columns else 1.0
         if query is None and not positives:
             self.skipped["empty row"] += 1
@@ -165,13 +173,27 @@ class _Ranking:
         elif gain <= 0:
             self.judged_wrong.setdefault(fold(query), []).extend(positives)
         else:
-            self.cut += row.get("text_cut_at") is not None
             for number, positive in enumerate(positives):
                 example = Example("", query, positive, tuple(negatives))
                 example = _labelled(example, row, self.plan, place=self.table, index=index)
+                if not example.document_id and example.chunk_id in self.known:
+                    example = replace(example, document_id=self.known[example.chunk_id].document_id)
                 if number:  # ids of a row are of its first positive
                     example = replace(example, id=f"{example.id}-{number + 1}", chunk_id="")
                 self._keep(example)
+
+    def _restore(self, row: Row, positives: Sequence[str], negatives: Sequence[str]) -> tuple[list[str], list[str]]:
+        """The texts of a report's row as the corpus has them, where it has them by their ids."""
+        names = row.get("negative_ids")
+        ids = [row.get("positive_id"), *(names if isinstance(names, list) else [])]
+        whole = []
+        for text, name in zip_longest((*positives[:1], *negatives), ids):
+            passage = self.known.get(str(name))
+            is_whole = text is not None and passage is not None and passage.text.startswith(text)
+            self.cut += text is not None and not is_whole and len(text) == row.get("text_cut_at")
+            whole.append(passage.text if is_whole and passage is not None else text)
+        texts = [text for text in whole if text is not None]
+        return [*texts[:1], *positives[1:]], texts[1:]
 
     def _keep(self, example: Example) -> None:
         key = (fold(example.query), fold(example.positive))

@@ -277,7 +277,37 @@ def test_hard_negatives_that_a_report_exports_are_read(tmp_path: Path) -> None:
     assert {example.id for example in _all(data)} == {f"q{number}" for number in range(30)}
     assert all(len(example.negatives) == 1 and not example.document_id for example in _all(data))
     assert data.train[0].chunk_id.startswith("p")
-    assert any("30 rows are of a report that shows texts cut" in note for note in data.notes)
+    assert not any("end in the middle" in note for note in data.notes)
+
+
+def test_hard_negatives_beside_a_corpus_get_their_documents_and_whole_texts_back(copy: Path) -> None:
+    pairs, corpus = read_rows(copy / "train.jsonl"), read_rows(copy / "retrieval" / "corpus.jsonl")
+    cut = 40
+    exported = [
+        {
+            "query": pair["query"],
+            "positive": str(pair["positive"])[:cut],
+            "negatives": [str(corpus[row]["text"])[:cut], "a text of forty characters, nowhere known"[:cut]],
+            "source": "pairs-train",
+            "query_id": pair["id"],
+            "positive_id": pair["chunk_id"],
+            "negative_ids": [corpus[row]["_id"], "gone"],
+            "text_cut_at": cut,
+        }
+        for pair in pairs
+        for row in [next(r for r, chunk in enumerate(corpus) if chunk["_id"] != pair["chunk_id"])]
+    ]
+    whole = {example.id: example for example in _read(copy).train}
+    write_rows(copy / "train.jsonl", exported)
+    data = _read(copy)
+    assert {(each.positive, each.document_id) for each in data.train} == {
+        (each.positive, each.document_id) for each in whole.values()
+    }
+    texts = {chunk["text"] for chunk in corpus}
+    assert all(
+        negative in texts or negative.startswith("a text of") for each in data.train for negative in each.negatives
+    )
+    assert f"{len(pairs)} texts end in the middle: the report that they are from cut them" in data.notes
 
 
 def test_a_negative_that_dev_or_test_asks_for_is_left_out(tmp_path: Path) -> None:
