@@ -90,8 +90,8 @@ def _about_room(judged: Judged) -> Iterator[str]:
     base = judged.difference.base
     if judged.trial.part == "domain" and judged.direction == "tied" and base >= NOTHING_TO_GAIN:
         yield (
-            f"{judged.trial.dataset}: the base reaches {base:.3f} already, so that hardly anything can be gained; ask "
-            "what it does not find yet, in the words of your users"
+            f"{judged.trial.dataset}: the base reaches {base:.3f} already, so that hardly anything can be gained; "
+            "ask what it does not find yet, in the words of your users"
         )
 
 
