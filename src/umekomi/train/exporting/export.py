@@ -128,7 +128,9 @@ def export(merge: Merge, *, alpha: float, out: Path, provenance: Provenance, wat
 
 
 def _clean(out: Path) -> None:
-    """Remove what a killed or failed export left."""
+    """Remove what a killed or failed export left. A model that was on its way out comes back."""
+    if (out / _OLD).exists() and not (out / CHECKED).exists():
+        (out / _OLD).rename(out / CHECKED)
     for name in (_PARTIAL, _OLD, UNCHECKED, FAILED):
         if (out / name).exists():
             shutil.rmtree(out / name)

@@ -22,6 +22,9 @@ _LICENCES = ("LICENSE*", "LICENCE*", "COPYING*", "NOTICE*")
 _NOT_COPIED = ("adapter_", "trainer_state", "training_", "optimizer", "README")
 """How names begin of what belongs to another training, or is written anew."""
 
+_INDEX_SUFFIX = ".index.json"
+"""Of lists of weights; the one that is used is taken by its name."""
+
 _PROMPTS = "config_sentence_transformers.json"
 _PREFIX = "sentence_transformers.models."
 """Module types as every release of sentence-transformers reads them."""
@@ -45,11 +48,15 @@ def write_files(bundle: Bundle, folder: Path, *, widened: bool) -> None:
 
 def _plain_files(bundle: Bundle) -> list[Path]:
     licences = [path for pattern in _LICENCES for path in bundle.folder.glob(pattern)]
-    plain = [path for path in bundle.folder.iterdir() if path.suffix in _SUFFIXES]
-    if len(bundle.weights) == 1:
-        plain = [path for path in plain if path.name != INDEX]
-    files = dict.fromkeys([*plain, *licences])
-    return sorted(path for path in files if path.is_file() and not path.name.startswith(_NOT_COPIED))
+    plain = [
+        path
+        for path in bundle.folder.iterdir()
+        if path.suffix in _SUFFIXES
+        and not path.name.endswith(_INDEX_SUFFIX)
+        and not path.name.startswith(_NOT_COPIED)
+    ]
+    index = [bundle.folder / INDEX] if len(bundle.weights) > 1 else []
+    return sorted(path for path in {*plain, *licences, *index} if path.is_file())
 
 
 def _write_modules(bundle: Bundle, folder: Path) -> None:

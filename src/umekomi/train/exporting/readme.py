@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -78,7 +79,8 @@ def base_model(card: ModelCard) -> str:
 def _front_matter(card: ModelCard) -> str:
     content: dict[str, Any] = {"base_model": base_model(card)}
     if card.licence:
-        content = {"license": card.licence, **content}
+        plain = re.fullmatch(r"[\w.+-]+", card.licence)
+        content = {"license": card.licence.lower() if plain else card.licence, **content}  # as the hub spells them
     if card.languages:
         content["language"] = list(card.languages)
     content |= {
@@ -139,7 +141,8 @@ def _training(provenance: Provenance, base: ModelCard) -> str:
         **{key: _shown(value) for key, value in record.items()},
         **(provenance.training or {}),
     }
-    lines = ["## Training", "", *_table(("setting", "value"), facts)]
+    said = {key: value for key, value in facts.items() if value not in (None, "")}
+    lines = ["## Training", "", *_table(("setting", "value"), said)]
     lines += ["", "Data, by the SHA-256 of each file:", "", *_table(("file", "SHA-256"), data.digests)]
     if data.notes:
         lines += ["", *(f"- {note.replace(base.name, base_model(base))}" for note in data.notes)]
@@ -232,7 +235,7 @@ def _shown(value: Any) -> Any:
 
 
 def _table(heads: tuple[str, str], content: Mapping[str, Any]) -> list[str]:
-    return _rows(list(heads), [[str(key), "" if value is None else str(value)] for key, value in content.items()])
+    return _rows(list(heads), [[str(key), str(value)] for key, value in content.items()])
 
 
 def _rows(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -157,7 +157,7 @@ def test_what_the_catalog_knows_of_a_base_stands_in_the_files(tmp_path: Path) ->
     assert (base.card.max_tokens, base.card.pooling) == (40, "cls")
     found = exported(base, tmp_path / "out", spread=0, alpha=1)
     assert found.card.fingerprint == base.card.fingerprint
-    assert (found.card.prompts, found.card.licence, found.card.languages) == (prompts, "Apache-2.0", ("ja", "en"))
+    assert (found.card.prompts, found.card.licence, found.card.languages) == (prompts, "apache-2.0", ("ja", "en"))
 
 
 def test_shards_stay_shards_and_a_head_of_pretraining_stays_what_it_was(tmp_path: Path) -> None:
@@ -177,6 +177,38 @@ def test_shards_stay_shards_and_a_head_of_pretraining_stays_what_it_was(tmp_path
         assert sorted(written) == sorted(own)
         for name in own:
             assert torch.equal(written[name], tensors[name]) == ("cls" in name or "pooler" in name)
+
+
+def test_of_a_bases_folder_only_the_model_and_its_licence_come_along(tmp_path: Path) -> None:
+    folder = save_tiny_model(tmp_path / "base")
+    blobs = tmp_path / "blobs"
+    folder.joinpath("tokenizer.json").rename(blobs)
+    folder.joinpath("tokenizer.json").symlink_to(blobs)  # as in the hub's cache
+    (folder / "onnx").mkdir()
+    strangers = ("pytorch_model.bin", "training_args.bin", "trainer_state.json", "adapter_model.bin", "modeling.py")
+    for name in (*strangers, "LICENSE", "onnx/model.onnx", "pytorch_model.bin.index.json", "README.md"):
+        (folder / name).write_text("of the base")
+    found = exported(open_model(str(folder)), tmp_path / "out", spread=0.3)
+    files = {str(path.relative_to(found.folder)) for path in found.folder.rglob("*") if path.is_file()}
+    assert files == {
+        "1_Pooling/config.json",
+        "2_Normalize/config.json",
+        "LICENSE",
+        "README.md",
+        "config.json",
+        "config_sentence_transformers.json",
+        "model.safetensors",
+        "modules.json",
+        "onnx/fp32/graph.onnx",
+        "onnx/fp32/weights.bin",
+        "onnx/int8/graph.onnx",
+        "onnx/int8/weights.bin",
+        "sentence_bert_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+    assert not (found.folder / "tokenizer.json").is_symlink()
+    assert "of the base\n" not in (found.folder / "README.md").read_text()
 
 
 def test_an_export_that_is_stopped_leaves_the_earlier_model_and_nothing_else(tmp_path: Path) -> None:
@@ -199,6 +231,7 @@ def test_an_export_that_is_stopped_leaves_the_earlier_model_and_nothing_else(tmp
             export(merge, alpha=1, out=out, provenance=provenance(base), watch=Stopping())
         assert sorted(path.name for path in out.iterdir()) == ["gate.json", "model"]
         assert open_model(str(out / "model")).card.fingerprint == before
+        (out / "model").rename(out / ".model.old")  # killed between two names
         written = export(merge, alpha=1, out=out, provenance=provenance(base), watch=RecordingWatch())
         assert open_model(str(out / "model")).card.fingerprint == before, "it is not replaced before the gate"
     _, accepted = check_parity(written, data=None, threads=1, watch=RecordingWatch())

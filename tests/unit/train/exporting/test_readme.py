@@ -43,7 +43,7 @@ def test_licence_origin_and_languages_are_carried_over(base: Bundle, tmp_path: P
     text = card(replace(base, card=known), tmp_path)
     stated = front_matter(tmp_path / "README.md")
     assert (stated["license"], stated["base_model"], stated["language"]) == (
-        "Apache-2.0",
+        "apache-2.0",
         "someone/base",
         ["no", "ja"],
     )

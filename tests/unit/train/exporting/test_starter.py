@@ -42,7 +42,7 @@ def test_the_starter_is_exported_in_full_and_agrees_with_torch(room: Path) -> No
     fp32, int8 = gate.checks
     assert fp32.least >= 0.9999
     assert int8.least >= 0.99
-    assert (accepted.card.licence, accepted.card.prompts) == ("MIT", base.card.prompts)
+    assert (accepted.card.licence, accepted.card.prompts) == ("mit", base.card.prompts)
     assert accepted.card.fingerprint != base.card.fingerprint
     assert base.card.notice
     assert base.card.notice in (accepted.folder / "README.md").read_text(encoding="utf-8")
