@@ -207,7 +207,7 @@ def _train(
         )
         watch.notify(chosen.sentence)
         exported, gate = _export(merge, materials, settings, folder, fitted=fitted, chosen=chosen, watch=watch)
-        tested = _test_alphas(merge, chosen, materials.tasks, proof, watch)
+        tested = _test_alphas(merge, chosen, materials.tasks, proof, watch=watch)
     return _prove(
         materials,
         settings,
@@ -267,7 +267,7 @@ def _export(
 
 
 def _test_alphas(
-    merge: Merge, chosen: Sweep, tasks: ProofTasks, proof: ProofSettings, watch: Watch
+    merge: Merge, chosen: Sweep, tasks: ProofTasks, proof: ProofSettings, *, watch: Watch
 ) -> dict[float, Any]:
     """Every alpha on the first data set of the proof, for its report; nothing is chosen by it."""
     _, task = next(iter(tasks))
