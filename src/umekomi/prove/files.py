@@ -73,10 +73,17 @@ def check_proved(model: Path, proved: ProvedModel) -> None:
 
 
 def digest_files(model: Path) -> dict[str, str]:
-    """Name to SHA-256 of every file below ``model``, by name, without the README. Raises `BrokenModel`."""
+    """Name to SHA-256 of every file below ``model``, by name. Raises `BrokenModel`.
+
+    Without the README, and without hidden files, which no engine reads and desktops leave wherever they look.
+    """
     try:
-        found = sorted(path for path in model.rglob("*") if path.is_file() and path.name != UNHASHED)
-        return {path.relative_to(model).as_posix(): sha256_of_file(path) for path in found}
+        found = sorted(path.relative_to(model) for path in model.rglob("*") if path.is_file())
+        return {
+            path.as_posix(): sha256_of_file(model / path)
+            for path in found
+            if path.name != UNHASHED and not any(part.startswith(".") for part in path.parts)
+        }
     except OSError as error:
         raise BrokenModel(f"{model}: cannot be read: {error.strerror or error}") from None
 

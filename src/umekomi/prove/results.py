@@ -25,7 +25,7 @@ class ProvedModel(Record):
     path: str = Field(description="Folder of the model, from the report's folder.")
     fingerprint: str
     weights_digest: str = Field(description="SHA-256 over `files`, in the order of their names.")
-    files: dict[str, str] = Field(description="Name to SHA-256 of every file of the model but its README.")
+    files: dict[str, str] = Field(description="Name to SHA-256 of every file but the README and hidden ones.")
 
 
 class MetricRecord(Record):

@@ -26,6 +26,7 @@ def test_what_was_proved_may_be_promoted_wherever_it_lies(model: Path, tmp_path:
     assert (proved.path, proved.fingerprint) == ("model", "f" * 32)
     assert set(proved.files) == {"model.safetensors", "onnx/model.onnx"}
     (model / "README.md").write_text("written anew by a person")
+    (model / "onnx" / ".DS_Store").write_bytes(b"left by a desktop")
     moved = model.rename(tmp_path / "elsewhere")
     check_proved(moved, proved)
     assert describe_model(moved, "f" * 32, folder=tmp_path).weights_digest == proved.weights_digest
