@@ -23,12 +23,12 @@ _ADVICE = "give more documents, ask for more queries of each with --per-document
 
 def check_plan(plan: Plan) -> None:
     """Raise `InvalidInput` where a split would stay too small even if every query were kept."""
+    if empty := [split for split in FEWEST if not plan.queries[split]]:
+        raise InvalidInput(
+            f"{len(plan.splits)} documents leave {' and '.join(empty)} empty: train, dev and test take at least three "
+            "that are no near-duplicates, and thirty or more to show an improvement; give more documents"
+        )
     for split, fewest in FEWEST.items():
-        if not plan.queries[split]:
-            raise InvalidInput(
-                f"{len(plan.splits)} documents make no {split} split: train, dev and test take at least three that "
-                "are no near-duplicates, and thirty or more to show an improvement; give more documents"
-            )
         if plan.queries[split] < fewest:
             raise InvalidInput(
                 f"only {plan.queries[split]} queries are wanted for {split}, and {fewest} is the least; give more "
