@@ -25,8 +25,8 @@ def check_plan(plan: Plan) -> None:
     """Raise `InvalidInput` where a split would stay too small even if every query were kept."""
     if empty := [split for split in FEWEST if not plan.queries[split]]:
         raise InvalidInput(
-            f"{len(plan.splits)} documents leave {' and '.join(empty)} empty: train, dev and test take at least three "
-            "that are no near-duplicates, and thirty or more to show an improvement; give more documents"
+            f"{len(plan.splits)} documents leave {' and '.join(empty)} empty: train, dev and test take at least "
+            "three that are no near-duplicates, and thirty or more to show an improvement; give more documents"
         )
     for split, fewest in FEWEST.items():
         if plan.queries[split] < fewest:
