@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from umekomi.train.run import PreferenceTable
 
 NO_GENERAL = "none"
+Number = TypeVar("Number", int, float)
 
 
 def train(
@@ -115,14 +117,14 @@ def train(
         max_length=max_length,
         seed=seed,
         lora_rank=lora_rank,
-        matryoshka=tuple(map(int, _numbers("--matryoshka", matryoshka))),
+        matryoshka=_numbers("--matryoshka", matryoshka, int),
         distill=distill,
         negatives=negatives,
         negative_margin=negative_margin,
         gradient_checkpointing=gradient_checkpointing,
         patience=patience or None,
         evaluations=evaluations,
-        alphas=_numbers("--alphas", alphas),
+        alphas=_numbers("--alphas", alphas, float),
         tolerated_loss=tolerated_loss,
         device=device,
         threads=threads,
@@ -196,8 +198,10 @@ def parse_preference(
     return PreferenceTable(str(table), target, tuple(text or ()), group)
 
 
-def _numbers(option: str, text: str | None) -> tuple[float, ...]:
+def _numbers(option: str, text: str | None, kind: Callable[[str], Number]) -> tuple[Number, ...]:
     try:
-        return tuple(float(part) for part in text.split(",")) if text else ()
+        return tuple(kind(part) for part in text.split(",")) if text else ()
     except ValueError:
-        raise ConfigError(f"{option} {text}: write numbers with commas between them, such as 0.5,1") from None
+        raise ConfigError(
+            f"{option} {text}: write {'whole' if kind is int else 'decimal'} numbers with commas between them"
+        ) from None

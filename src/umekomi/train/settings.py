@@ -17,7 +17,7 @@ class TrainingSettings:
     epochs, max_steps   passes over the training pairs; ``max_steps`` ends it earlier
     batch_size          pairs whose texts are negatives of one another; cached, so memory does not grow with it
     mini_batch_size     texts that run at once
-    scale               cosines are multiplied by it: 1 / temperature
+    scale               cosines are multiplied by it in ranking: 1 / temperature
     warmup_share        of the steps, in which the learning rate rises to ``learning_rate``
     max_length          tokens of a text in training; None: the model's own limit
     lora_rank           train LoRA adapters of this rank and merge them; None: all weights
@@ -29,7 +29,7 @@ class TrainingSettings:
     evaluations         how often dev is scored and a checkpoint is kept, over the whole training
     alphas              tried after training, see `ALPHAS`; (1.0,): the tuned weights as they are
     tolerated_loss      of the general sets' scores, for an alpha to be chosen
-    device              ``auto``, ``cpu``, ``cuda`` or ``cuda:1``
+    device              ``auto``, ``cpu`` or ``cuda``
     """
 
     base: str

@@ -131,7 +131,8 @@ def _run(job: Job, start: Checkpoint | None, watch: Watch) -> tuple[str, float]:
     try:
         if start is None and curve is not None:
             _score_base(job, model, curve, watch)
-        with watch.stage("training", total=len(job.plan)) as advance, stop_requests() as stop:
+        alone = job.processes.count == 1
+        with watch.stage("training", total=len(job.plan)) as advance, stop_requests(alone=alone) as stop:
             advance(start.step if start else 0)
             steering = Steering(course, curve, advance=advance, notify=watch.notify, stop=stop)
             trainer = job.build_trainer(model, steering)

@@ -18,13 +18,14 @@ class StopRequest:
 
 
 @contextmanager
-def stop_requests() -> Iterator[StopRequest]:
+def stop_requests(*, alone: bool = True) -> Iterator[StopRequest]:
     """While the block runs, the first signal asks it to stop and the second interrupts it.
 
-    Outside the main thread, where no signal can be caught, nothing changes.
+    Nothing changes outside the main thread, where no signal can be caught, nor for a process that is not ``alone``:
+    its fellows would wait for it in the middle of a step.
     """
     request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
+    if not alone or threading.current_thread() is not threading.main_thread():
         yield request
         return
 

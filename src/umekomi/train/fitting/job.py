@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from umekomi.errors import ConfigError
 from umekomi.evaluate.settings import Watch
 from umekomi.extras import require
 from umekomi.models.bundle import Bundle
@@ -89,10 +90,14 @@ def prepare(
     device = choose_device(settings)
     set_threads(settings)
     check_matryoshka(settings.matryoshka, dim=bundle.card.dim)
+    if settings.distill and data.objective != "ranking":
+        raise ConfigError(
+            f"--distill {settings.distill}: a reranker orders texts of a query; these pairs have scores"
+        )
     even = even_negatives(data.train, seed=settings.seed)
     folder.mkdir(parents=True, exist_ok=True)
     teacher = None
-    if settings.distill and data.objective == "ranking":
+    if settings.distill:
         teacher = teach(even.examples, settings, folder, watch)
     lessons = Lessons(data.objective, even.examples, tuple(preferences), even.negatives, teacher)
     batches = build_batches(lessons, settings)

@@ -156,7 +156,7 @@ def test_a_score_under_another_name_is_noticed_before_the_first_step(
 
 def test_prompts_are_trained_and_saved(base: Path, whole: Fitted, tmp_path: Path) -> None:
     bare = Path(shutil.copytree(base, tmp_path / "bare"))
-    edit_json(bare / "config_sentence_transformers.json", prompts={})
+    edit_json(bare / "config_sentence_transformers.json", prompts={}, similarity_fn_name="dot")
     written_out = ranking_data()
     written_out = replace(
         written_out,

@@ -53,7 +53,7 @@ class CurveWriter:
         self._file = self._path.open("ab")
         # Events cannot be taken back; a reader of them drops what lies after the step at which a newer file starts.
         self._events = require("tensorboardX", extra="train").SummaryWriter(
-            str(folder / EVENTS), purge_step=last_step + 1 if last_step else None
+            str(folder / EVENTS), purge_step=last_step + 1 if last_step else None, flush_secs=10
         )
 
     def add(self, point: CurvePoint) -> None:

@@ -78,6 +78,8 @@ def _retrieval(data: TrainingData, card: ModelCard, *, batch_size: int, seed: in
         batch_size=batch_size,
         name="dev",
         write_csv=False,
+        # Not what the model's settings name: vectors are compared by cosine wherever umekomi compares them.
+        score_functions={"cosine": require("sentence_transformers.util", extra="train").cos_sim},
         query_prompt=card.prompt_for("query"),
         corpus_prompt=card.prompt_for("document"),
     )
@@ -108,6 +110,7 @@ def _correlation(data: TrainingData, card: ModelCard, *, batch_size: int) -> Dev
         batch_size=batch_size,
         name="dev",
         main_similarity="cosine",
+        similarity_fn_names=["cosine"],
         write_csv=False,
     )
     return DevScore(evaluator, SPEARMAN, f"Spearman on dev, {len(data.dev)} pairs")
