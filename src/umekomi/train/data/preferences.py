@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.datasets import open_table
 from umekomi.evaluate.datasets.building import digest, guess_language
-from umekomi.evaluate.datasets.columns import plan_columns
+from umekomi.evaluate.datasets.columns import listed, plan_columns
 from umekomi.evaluate.tasks import Origin, PairTask
 from umekomi.explain.reading import Study, read_study
 from umekomi.explain.settings import Question
@@ -93,9 +93,9 @@ def read_preferences(
     held_out = _hold_out(study.name, rated)
     train = [each for each in rated if each.group not in held_out]
     proof = [each for each in rated if each.group in held_out]
-    for side in (train, proof):
-        _check_ratings(study, side, target)
     task = _build_task(study, source, proof)
+    _check_ratings(study, [each.rating for each in train], target)
+    _check_ratings(study, task.scores.tolist(), target)
     groups = len({each.group for each in rated})
     notes = [*study.notes, f"{len(held_out)} of {groups} groups are held out for the proof, in {len(task)} pairs"]
     if not text:
@@ -116,7 +116,12 @@ def read_preferences(
 
 
 def _longest_texts(source: str, target: str, encoding: str | None) -> str:
-    return plan_columns(open_table(source, encoding=encoding), {"label": target}, "labels").columns["text"]
+    table = open_table(source, encoding=encoding)
+    if target not in table.columns:
+        raise InvalidInput(
+            f"{table.name}: no column '{target}' for --target; there are {listed(table.columns)}", param="target"
+        )
+    return plan_columns(table, {"label": target}, "labels").columns["text"]
 
 
 def _rate_texts(study: Study) -> list[_Rated]:
@@ -147,11 +152,11 @@ def _hold_out(name: str, rated: Sequence[_Rated]) -> set[str]:
     return set(groups[: max(_MIN_HELD_OUT, int(HELD_OUT * len(groups)))])
 
 
-def _check_ratings(study: Study, rated: Sequence[_Rated], target: str) -> None:
-    if len({each.rating for each in rated}) == 1:
+def _check_ratings(study: Study, values: Sequence[float], target: str) -> None:
+    if len(set(values)) == 1:
         raise InvalidInput(
-            f"{study.name}: every text is rated {rated[0].rating:g} in '{target}' on one side of the split; there "
-            "is nothing to learn, or nothing to prove",
+            f"{study.name}: the ratings in '{target}' are the same for all that is trained, or for all that is "
+            "held out; there is nothing to learn or to prove: give more ratings that differ",
             param="target",
         )
 
@@ -217,10 +222,14 @@ def _pairs_of(rated: Sequence[_Rated], rows: Sequence[int], block: int) -> list[
 
 
 def _places(rated: Sequence[_Rated]) -> NDArray[np.float64]:
-    """The place of each text's rating among all, 0 for the lowest and 1 for the highest; equal ones share it."""
+    """The place of each text's rating among all, 0 for the lowest and 1 for the highest; equal ones share it.
+
+    Zeros where all are equal.
+    """
     _, inverse, counts = np.unique([each.rating for each in rated], return_inverse=True, return_counts=True)
     middles = np.cumsum(counts) - counts / 2
-    places: NDArray[np.float64] = ((middles - middles[0]) / (middles[-1] - middles[0]))[inverse]
+    spread = (middles[-1] - middles[0]) or 1.0
+    places: NDArray[np.float64] = ((middles - middles[0]) / spread)[inverse]
     return places
 
 

@@ -99,5 +99,12 @@ def test_bad_ratings_are_one_clear_error(tmp_path: Path, rows: list[tuple[str, .
 
 
 def test_a_column_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="no column 'stars' for --target"):
-        _read(_table(tmp_path), target="stars")
+    for text in ([], ["title"]):
+        with pytest.raises(InvalidInput, match="no column 'stars' for --target"):
+            _read(_table(tmp_path), target="stars", text=text)
+
+
+def test_ratings_that_differ_for_one_text_alone_prove_nothing(tmp_path: Path) -> None:
+    rows = [(str(n), f"t{n}", f"o {n * 7919} {n * 31}", "x", "5" if n == 7 else "4") for n in range(60)]
+    with pytest.raises(InvalidInput, match="the same for all that is trained, or for all that is held out"):
+        _read(write_table(tmp_path / "r.csv", rows))
