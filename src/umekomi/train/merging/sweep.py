@@ -86,35 +86,40 @@ def sweep(
     """Try ``alphas``: the best on ``dev`` of those with which no general set loses more than is tolerated.
 
     Equal ones go to the smaller alpha, which is nearer to the base. Where all lose more, the one that loses least
-    is taken, and ``watch`` is told. Without ``dev`` nothing tells what training gained: the largest alpha is taken
-    that keeps the general sets. Of large sets a part is taken, see `sample_task`. Vectors are kept in ``cache``.
+    is taken, and the sentence says so. Without ``dev`` nothing tells what training gained: then it is the largest
+    alpha that keeps the general sets. Of large sets a part is taken, see `sample_task`. Vectors are kept in ``cache``.
 
     Raises `ConfigError` for alphas that cannot be tried and for two sets of one name, and what scoring raises.
     """
     check_alphas(alphas)
-    tasks = [_sample(task, watch) for task in (*((dev,) if dev else ()), *general)]
+    tasks = (*((dev,) if dev else ()), *general)
     if len(alphas) == 1 or not tasks:
-        alpha = max(alphas)
         why = "was the only one given" if len(alphas) == 1 else "was taken: there is nothing to compare them on"
-        return Sweep(alpha, f"alpha {alpha:g} {why}", None, (), {}, True, tolerated_loss)
+        return Sweep(max(alphas), f"alpha {max(alphas):g} {why}", None, (), {}, True, tolerated_loss)
     names = [task.name for task in tasks]
     if len(set(names)) < len(names):
         raise ConfigError(f"two data sets have one name: {', '.join(names)}; rename one")
+    scores = _score_all(merge, alphas, [_sample(task, watch) for task in tasks], cache=cache, watch=watch)
+    base, *trials = (
+        _trial(alpha, names, found, before=scores[BASE], has_dev=dev is not None) for alpha, found in scores.items()
+    )
+    chosen, sentence = _choose(trials, tolerated_loss)
+    within = chosen.loss <= tolerated_loss + _SAME
+    metrics = {task.name: primary_metric(task.kind, k=DEFAULT_K) for task in tasks}
+    return Sweep(chosen.alpha, sentence, base, tuple(trials), metrics, within, tolerated_loss)
+
+
+def _score_all(
+    merge: Merge, alphas: Sequence[float], tasks: Sequence[Task], *, cache: Path, watch: Watch
+) -> dict[float, list[float]]:
+    """The scores of the base and of every alpha, from the smallest on, in the order of ``tasks``."""
     total = (1 + len(alphas)) * sum(count_texts(task) for task in tasks)
     scores: dict[float, list[float]] = {}
     with watch.stage(f"scoring {len(alphas)} mixtures of base and tuned weights", total=total) as advance:
         for alpha in (BASE, *sorted(alphas)):
             candidate = merge.candidate(alpha)
             scores[alpha] = [_score(candidate, task, cache=cache, advance=advance) for task in tasks]
-    base, *trials = (
-        _trial(alpha, names, found, before=scores[BASE], has_dev=dev is not None) for alpha, found in scores.items()
-    )
-    chosen, sentence = _choose(trials, tolerated_loss)
-    within = chosen.loss <= tolerated_loss + _SAME
-    if not within:
-        watch.notify(sentence)
-    metrics = {task.name: primary_metric(task.kind, k=DEFAULT_K) for task in tasks}
-    return Sweep(chosen.alpha, sentence, base, tuple(trials), metrics, within, tolerated_loss)
+    return scores
 
 
 def _sample(task: Task, watch: Watch) -> Task:
