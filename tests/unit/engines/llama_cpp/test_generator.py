@@ -116,20 +116,26 @@ def test_closing_a_stream_frees_its_slot_and_leaves_the_others(starter: Bundle) 
         next(doomed)
         closer = threading.Timer(0.2, doomed.close)
         closer.start()
-        assert len(list(doomed)) < 800
+        started = time.monotonic()
+        came = len(list(doomed))
+        pace_s = (time.monotonic() - started) / came
+        assert came < 450
         assert joined(neighbour)[:12] == expected[:12]
         started = time.monotonic()
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda _: narrow.chat(asked("Hi", max_tokens=1)), range(2)))
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 450 * pace_s  # or the doomed one has been written to its end
         assert list(doomed) == []
     finally:
         narrow.close()
 
 
-def test_a_cancelled_answer_stops_within_a_second_even_while_it_waits(starter: Bundle) -> None:
+def test_a_cancelled_answer_stops_soon_even_while_it_waits(starter: Bundle) -> None:
     single = open_generator(starter, threads=1, options={"ctx_size": 2048})
     try:
+        started = time.monotonic()
+        single.chat(asked(LONG, max_tokens=16, logit_bias={"2": -100, "0": -100}))
+        patience_s = max(2.0, 30 * (time.monotonic() - started))  # a quarter of what the whole answer takes
         running, waiting = Cancellation(), Cancellation()
         endless = asked(LONG, max_tokens=1900, logit_bias={"2": -100, "0": -100})
         with ThreadPoolExecutor(2) as pool:
@@ -139,14 +145,14 @@ def test_a_cancelled_answer_stops_within_a_second_even_while_it_waits(starter: B
             time.sleep(0.2)
             waiting.cancel()
             with pytest.raises(CancelledError):
-                second.result(timeout=1)
+                second.result(timeout=patience_s)
             assert not first.done()
             running.cancel()
             with pytest.raises(CancelledError):
-                first.result(timeout=1)
+                first.result(timeout=patience_s)
         started = time.monotonic()
         assert single.chat(asked("Hi", max_tokens=1))["choices"]
-        assert time.monotonic() - started < 3  # at most a second until the engine looks, and a loaded machine
+        assert time.monotonic() - started < patience_s
     finally:
         single.close()
 
