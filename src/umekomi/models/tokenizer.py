@@ -7,9 +7,11 @@ tokenizer class that the model names (``vocabularies``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 import orjson
 from tokenizers import Tokenizer
@@ -30,6 +32,15 @@ _MAX_REPLACEMENT: Final = 16
 _PROBE: Final = "a あ \ue000"
 """Encoded once at loading: some damage only shows then. The last character is in nobody's vocabulary."""
 
+_NEEDS_MECAB: Final = "BertJapaneseTokenizer"
+"""What MeCab does cannot stand in tokenizer.json, so that one beside this class is not the model's."""
+
+_SETTINGS_FILES: Final = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+
+_loaded: Final[WeakValueDictionary[str, Tokenizer]] = WeakValueDictionary()
+"""Tokenizers in use, by what they were read from. A tuned model has its base's: reading its 250,000 words again
+takes 0.8 s of Python's lock, in which a server answers nobody, and their memory once more (2026-11-21)."""
+
 _Loader = Callable[[Path, TokenizerSettings], Tokenizer]
 _LOADERS: Final[Mapping[Kind, tuple[tuple[str, ...], _Loader]]] = {
     "sentencepiece": (sentencepiece.FILES, sentencepiece.load_sentencepiece),
@@ -43,13 +54,39 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of the transformer in ``folder``.
 
     It neither truncates nor pads, puts the model's special tokens around every text, and may be used from
-    several threads at once. Raises `BrokenModel` where a file is missing or damaged (it is named),
-    `UnsupportedModel` for a tokenizer class that cannot be rebuilt, `MissingExtra` where it needs MeCab.
+    several threads at once; models of equal files share it, so nobody may change it. Raises `BrokenModel` where a
+    file is missing or damaged (it is named), `UnsupportedModel` for a tokenizer class that cannot be rebuilt,
+    `MissingExtra` where it needs MeCab.
     """
     settings = read_settings(folder)
+    lower = bool(read_transformer_settings(folder).get("do_lower_case"))
+    key = _key(settings, lower)
+    tokenizer = _loaded.get(key) if key is not None else None
+    if tokenizer is None:
+        tokenizer = _load(folder, settings, lower=lower)
+        if key is not None and key == _key(settings, lower):  # not where the files were being replaced
+            _loaded[key] = tokenizer
+    return tokenizer
+
+
+def _key(settings: TokenizerSettings, lower: bool) -> str | None:
+    """All that decides what `_load` makes of a tokenizer.json; None where there is none that counts."""
+    if settings.class_name == _NEEDS_MECAB:
+        return None
+    digest = sha256(f"{settings.class_name}\0{lower}".encode())
+    for name in (TOKENIZER_FILE, *_SETTINGS_FILES):
+        content = None
+        with suppress(OSError):
+            content = (settings.folder / name).read_bytes()
+        if content is None and name == TOKENIZER_FILE:
+            return None
+        digest.update(f"\0{name}\0{-1 if content is None else len(content)}\0".encode() + (content or b""))
+    return digest.hexdigest()
+
+
+def _load(folder: Path, settings: TokenizerSettings, *, lower: bool) -> Tokenizer:
     path = folder / TOKENIZER_FILE
-    # What MeCab does cannot stand in tokenizer.json, so that one beside this class is not the model's.
-    if path.is_file() and settings.class_name != "BertJapaneseTokenizer":
+    if path.is_file() and settings.class_name != _NEEDS_MECAB:
         with _damage_named(path):
             tokenizer = _read(path, settings)
     else:
@@ -58,7 +95,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     tokenizer.no_padding()
     with _damage_named(folder):
         tokenizer.encode(_PROBE)
-    if read_transformer_settings(folder).get("do_lower_case"):
+    if lower:
         # sentence-transformers' own switch, beside what the tokenizer does.
         own = tokenizer.normalizer
         tokenizer.normalizer = Sequence([Lowercase()] if own is None else [Lowercase(), own])

@@ -48,6 +48,20 @@ def test_truncation_and_padding_are_switched_off(tmp_path: Path) -> None:
     assert [len(e.ids) for e in tokenizer.encode_batch(["", "big", "big word"])] == [2, 3, 4]
 
 
+def test_models_of_equal_files_share_one_while_it_is_in_use(tmp_path: Path) -> None:
+    one = load_tokenizer(write_model(tmp_path / "one"))
+    assert load_tokenizer(write_model(tmp_path / "two")) is one
+    (tmp_path / "two" / "sentence_bert_config.json").write_text('{"do_lower_case": true}')
+    other = load_tokenizer(tmp_path / "two")
+    assert other.encode("Big").ids != one.encode("Big").ids
+    words = whole_words(TEMPLATE)
+    words.add_tokens(["new"])
+    assert load_tokenizer(write_model(tmp_path / "two", words)).encode("new").ids == [1, 7, 2]
+    (tmp_path / "one" / "tokenizer.json").write_text("{}")
+    with pytest.raises(BrokenModel):
+        load_tokenizer(tmp_path / "one")
+
+
 @pytest.mark.parametrize(
     ("options", "around"),
     [
