@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -100,31 +101,39 @@ def export(merge: Merge, *, alpha: float, out: Path, provenance: Provenance, wat
     that passed stays until the next one passes. Raises `BrokenModel` where the weights do not fit the base's files,
     `StoreError` where ``out`` or the store cannot be written.
     """
+    base = merge.bundle.card
     measured = merge.candidate(alpha).fingerprint
+    with _partial(out) as folder, watch.stage("exporting the tuned model", total=3) as advance:
+        notes = _write_model(merge, alpha, folder)
+        advance(1)
+        graphs, missing = _write_graphs(folder, name=base.name)
+        advance(1)
+        write_readme(folder, merge.bundle, alpha=alpha, provenance=provenance, graphs=bool(graphs))
+        card = open_model(str(folder.resolve())).card
+        _check_card(card, base)
+        sync_tree(folder)
+        advance(1)
+    for note in (
+        *notes,
+        *(missing if base.architecture in BUILDABLE else ()),
+    ):  # `check_exportable` said the others
+        watch.notify(note)
+    return Exported(out, folder, card, measured, graphs, (*notes, *missing)).renamed(UNCHECKED)
+
+
+@contextmanager
+def _partial(out: Path) -> Iterator[Path]:
+    """An empty folder in ``out`` to export to, gone again where that fails: the disk may be full."""
     folder = out / _PARTIAL
     try:
         _clean(out)
         folder.mkdir(parents=True)
-        with watch.stage("exporting the tuned model", total=3) as advance:
-            notes = _write_model(merge, alpha, folder)
-            advance(1)
-            graphs, missing = _write_graphs(folder, name=merge.bundle.card.name)
-            advance(1)
-            write_readme(folder, merge.bundle, alpha=alpha, provenance=provenance, graphs=bool(graphs))
-            card = open_model(str(folder.resolve())).card
-            _check_card(card, merge.bundle.card)
-            sync_tree(folder)
-            advance(1)
+        yield folder
     except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)  # the disk may be full
+        shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError):
             raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from None
         raise
-    notes += missing
-    for note in notes:
-        if graphs or card.architecture in BUILDABLE:  # of others `check_exportable` has said it
-            watch.notify(note)
-    return Exported(out, folder, card, measured, graphs, notes).renamed(UNCHECKED)
 
 
 def _clean(out: Path) -> None:

@@ -87,7 +87,8 @@ def sweep(
 
     Equal ones go to the smaller alpha, which is nearer to the base. Where all lose more, the one that loses least
     is taken, and the sentence says so. Without ``dev`` nothing tells what training gained: then it is the largest
-    alpha that keeps the general sets. Of large sets a part is taken, see `sample_task`. Vectors are kept in ``cache``.
+    alpha that keeps the general sets. Of large sets a part is taken, see `sample_task`; vectors are kept in
+    ``cache``.
 
     Raises `ConfigError` for alphas that cannot be tried and for two sets of one name, and what scoring raises.
     """

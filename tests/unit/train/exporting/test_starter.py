@@ -21,7 +21,7 @@ from umekomi.train.merging import open_merge
 
 torch = pytest.importorskip("torch")
 
-pytestmark = [pytest.mark.starter, pytest.mark.slow]
+pytestmark = [pytest.mark.starter, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
