@@ -32,7 +32,7 @@ def test_from_the_invitation_to_the_end(tmp_path: Path) -> None:
         command = invitation.partition("; try: ")[2]
         url, body = command.removeprefix("curl ").split(" -d ")
         assert url == f"{server.url}/v1/embeddings"
-        answer = httpx.post(url, content=body.strip("'").encode())
+        answer = httpx.post(url, content=body.strip("'").encode(), timeout=60)
         assert answer.status_code == 200
         assert answer.json()["model"] == MODEL
         assert server.stop() == 0
@@ -59,16 +59,16 @@ def test_the_configuration_decides_and_flags_decide_over_it(tmp_path: Path) -> N
         encoding="utf-8",
     )
     with serve_process(tmp_path, "--config", str(config), "--precision", "int8") as server:
-        models = {entry["id"]: entry for entry in httpx.get(f"{server.url}/v1/models").json()["data"]}
+        models = {entry["id"]: entry for entry in httpx.get(f"{server.url}/v1/models", timeout=60).json()["data"]}
         assert models["ours"]["dim"] == 32
         assert models["ours"]["precision"] == "int8"
         assert models["text-embedding-3-small"]["alias_of"] == "ours"
         assert models["theirs"]["state"] == "unloaded"
         ask = {"model": "ours", "input": ["a", "b", "c"]}
-        refused = httpx.post(f"{server.url}/v1/embeddings", json=ask)
+        refused = httpx.post(f"{server.url}/v1/embeddings", json=ask, timeout=60)
         assert "the limit is 2" in refused.json()["error"]["message"]
     with serve_process(tmp_path, "theirs", "--config", str(config)) as server:
-        entry = httpx.get(f"{server.url}/v1/models").json()["data"][0]
+        entry = httpx.get(f"{server.url}/v1/models", timeout=60).json()["data"][0]
         assert (entry["id"], entry["dim"]) == ("theirs", None)
 
 
@@ -79,7 +79,7 @@ def test_stopping_while_a_request_runs_answers_it_first(tmp_path: Path) -> None:
         with socket.create_connection((host, int(port)), timeout=30) as connection:
             head = b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
             connection.sendall(head + body)
-            httpx.get(f"{server.url}/healthz")  # by now the request has been taken in
+            httpx.get(f"{server.url}/healthz", timeout=60)  # by now the request has been taken in
             server.process.send_signal(signal.SIGTERM)
             with connection.makefile("rb") as stream:
                 answer = stream.read()
@@ -99,8 +99,8 @@ def test_stopping_while_a_model_loads(tmp_path: Path) -> None:
         with serve_process(tmp_path, "someone/some-model", ready=False, environment=hub) as server:
             connection, _ = silent.accept()
             with connection:
-                assert httpx.get(f"{server.url}/healthz").status_code == 200
-                assert httpx.get(f"{server.url}/readyz").status_code == 503
+                assert httpx.get(f"{server.url}/healthz", timeout=60).status_code == 200
+                assert httpx.get(f"{server.url}/readyz", timeout=60).status_code == 503
                 started = time.monotonic()
                 assert server.stop() == 0
                 assert time.monotonic() - started < 5

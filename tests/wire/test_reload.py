@@ -148,7 +148,7 @@ def test_the_signal_reloads_under_the_flags_of_the_start(config: Path, tmp_path:
     with serve_process(tmp_path, "--config", str(config), "--precision", "int8") as server:
 
         def served() -> dict[str, str]:
-            entries = httpx.get(f"{server.url}/v1/models").json()["data"]
+            entries = httpx.get(f"{server.url}/v1/models", timeout=60).json()["data"]
             return {entry["id"]: entry["precision"] for entry in entries if entry["alias_of"] is None}
 
         assert served() == {"a": "int8"}

@@ -58,7 +58,7 @@ def test_vectors_are_those_of_the_server_behind(chain: tuple[str, str]) -> None:
     assert answer.usage.prompt_tokens > 0
     assert len(cut.data[0].embedding) == 8
     np.testing.assert_array_equal([asked.data[0].embedding], reference_vectors(["query: Hello world"]))
-    direct = httpx.post(f"{chain[0]}/embeddings", json={"model": MODEL, "input": "x"}).headers
+    direct = httpx.post(f"{chain[0]}/embeddings", json={"model": MODEL, "input": "x"}, timeout=60).headers
     remote, prompts = RemoteSettings(base_url=chain[0], model=MODEL), {"query": "Q: "}
     with serving(ModelSettings(name="prompting", prompts=prompts, remote=remote)) as other:  # type: ignore[arg-type]
         fingerprint = other.post({"model": "prompting", "input": "x"}).headers["x-umekomi-fingerprint"]
@@ -103,7 +103,7 @@ def test_capabilities_are_the_settings_or_else_the_upstreams_to_know(chain: tupl
         with pytest.raises(openai.BadRequestError, match="generates text") as wrong:
             client.embeddings.create(model="talk", input="x")
         assert wrong.value.code == "unsupported_capability"
-    listed = httpx.get(f"{chain[1]}/models")
+    listed = httpx.get(f"{chain[1]}/models", timeout=60)
     ModelList.model_validate_json(listed.content, strict=True)
     entries = {entry["id"]: entry for entry in listed.json()["data"]}
     assert entries["talk"]["capabilities"] == ["chat"]
@@ -119,7 +119,7 @@ def test_capabilities_are_the_settings_or_else_the_upstreams_to_know(chain: tupl
 def test_rerank_and_tokens(chain: tuple[str, str]) -> None:
     documents = ["green fruit", "red car", "fruit"]
     body = {"query": "green fruit", "documents": documents, "top_n": 2, "return_documents": True}
-    direct = httpx.post(f"{chain[0]}/rerank", json={"model": MODEL, **body}).json()
+    direct = httpx.post(f"{chain[0]}/rerank", json={"model": MODEL, **body}, timeout=60).json()
     remote = RemoteSettings(base_url=chain[0], model=MODEL)
     models = (
         ModelSettings(name="asking", remote=remote),
@@ -298,7 +298,9 @@ def test_a_stream_on_a_model_that_goes_with_a_signal_comes_to_its_end(tmp_path: 
                 assert "one" in next(pieces)
                 config.write_text(f"models:\n{near}")
                 front.process.send_signal(signal.SIGHUP)
-                wait_until(lambda: "far" not in httpx.get(f"{front.url}/v1/models").text, what="the new list")
+                wait_until(
+                    lambda: "far" not in httpx.get(f"{front.url}/v1/models", timeout=60).text, what="the new list"
+                )
                 go_on.set()
                 assert "".join(pieces).endswith("data: [DONE]\n\n")
             wait_until(back.asked[0].left.is_set, what="the end of the connection")
@@ -315,10 +317,10 @@ def test_it_takes_no_memory_and_makes_no_room(tmp_path: Path) -> None:
         with serve_process(tmp_path, "--config", str(config)) as front:
             for name in ("far", "near", "far"):
                 body = {"model": name, "input": "x"}
-                assert httpx.post(f"{front.url}/v1/embeddings", json=body).status_code == 200
-            entries = httpx.get(f"{front.url}/v1/models").json()["data"]
+                assert httpx.post(f"{front.url}/v1/embeddings", json=body, timeout=60).status_code == 200
+            entries = httpx.get(f"{front.url}/v1/models", timeout=60).json()["data"]
             assert {entry["state"] for entry in entries} == {"loaded"}
-            assert 'umekomi_model_resident{model="far"}' not in httpx.get(f"{front.url}/metrics").text
+            assert 'umekomi_model_resident{model="far"}' not in httpx.get(f"{front.url}/metrics", timeout=60).text
             assert back.connections == 1
 
 

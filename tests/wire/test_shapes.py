@@ -180,6 +180,6 @@ def test_metrics_are_prometheus_text(server: LocalServer) -> None:
 def test_head_is_get_without_the_body(server: LocalServer, path: str) -> None:
     import httpx
 
-    answer = httpx.head(server.url + path)
+    answer = httpx.head(server.url + path, timeout=60)
     assert answer.status_code == 200
     assert answer.content == b""

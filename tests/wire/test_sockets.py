@@ -117,7 +117,7 @@ def test_a_body_at_the_limit_is_read(small: LocalServer) -> None:
         yield ok
         yield b" " * (LIMIT - len(ok))
 
-    assert httpx.post(f"{small.url}/v1/embeddings", content=chunks()).status_code == 200
+    assert httpx.post(f"{small.url}/v1/embeddings", content=chunks(), timeout=60).status_code == 200
 
 
 def test_an_endless_body_ends_with_the_connection(small: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +133,7 @@ def test_an_endless_body_ends_with_the_connection(small: LocalServer, monkeypatc
 
 
 def test_slow_headers_time_out(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HEADER_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(connection, "HEADER_TIMEOUT_S", 2)  # within which the first line has to be sent below
     with server.connect() as silent, server.connect() as slow:
         slow.sendall(b"GET /healthz HTTP/1.1\r\nhost:")
         status, answer = read_answer(slow)
@@ -144,9 +144,11 @@ def test_slow_headers_time_out(server: LocalServer, monkeypatch: pytest.MonkeyPa
 def test_slow_headers_on_a_used_connection_time_out_but_idling_does_not(
     server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "HEADER_TIMEOUT_S", 0.3)
     get = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
     with server.connect() as used:
+        used.sendall(get)
+        assert read_answer(used)[0] == 200
+        monkeypatch.setattr(connection, "HEADER_TIMEOUT_S", 0.3)  # from here on: connecting has a limit too
         used.sendall(get)
         assert read_answer(used)[0] == 200
         time.sleep(0.6)

@@ -132,7 +132,7 @@ def test_a_disk_that_does_not_keep_up_costs_lines_and_no_time(tmp_path: Path) ->
     started = time.perf_counter()
     for number in range(1000):
         log.write(a_line(number))
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 20  # where a line had to wait, it would be for ever
     dropped = log.dropped
     assert dropped >= 900
     closing = threading.Thread(target=log.close)

@@ -27,6 +27,7 @@ class World:
     ) -> None:
         self.now = 1000.0
         self.used_bytes = 0
+        self._lock = threading.Lock()
         self.sizes = sizes or {}
         self.tried: list[str] = []
         self.opened: list[str] = []
@@ -47,18 +48,22 @@ class World:
         self.tried.append(settings.name)
         if settings.name in self.broken:
             raise BrokenModel(f"{settings.name} is cut short")
-        self.used_bytes += self.sizes.get(settings.name, 0)
+        self.take(self.sizes.get(settings.name, 0))
         self.opened.append(settings.name)
         embedder = open_embedder("hashing:8")
         close = embedder.close
 
         def close_and_tell() -> None:
             close()
-            self.used_bytes -= self.sizes.get(settings.name, 0)
+            self.take(-self.sizes.get(settings.name, 0))
             self.closed.append(settings.name)
 
         embedder.close = close_and_tell  # type: ignore[method-assign]
         return embedder
+
+    def take(self, size_bytes: int) -> None:
+        with self._lock:  # models are opened and closed in threads
+            self.used_bytes += size_bytes
 
     async def use(self, *names: str) -> None:
         for name in names:
@@ -89,12 +94,12 @@ def scenario(world: World, story: Callable[[], Awaitable[None]]) -> None:
         finally:
             await world.residency.close()
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), 120))
     assert sorted(world.closed) == sorted(world.opened)
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(2000):
+    for _ in range(10_000):
         if condition():
             return
         await asyncio.sleep(0.005)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from umekomi.errors import StoreError
+from umekomi.serve.access.database import BUSY_TIMEOUT_S
 from umekomi.serve.access.keys import KeyStore
 from umekomi.serve.access.usage import UsageRecorder, read_usage
 
@@ -89,9 +90,9 @@ def test_counting_never_waits_for_a_locked_file_and_nothing_is_lost(
     started = time.perf_counter()
     for _ in range(1000):
         usage.count(key_id=None, model="e5")
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < BUSY_TIMEOUT_S - 1
     with caplog.at_level(logging.ERROR, "umekomi.serve"):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not caplog.records and time.monotonic() < deadline:
             time.sleep(0.05)
     assert "kept in memory" in caplog.text
