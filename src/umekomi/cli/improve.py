@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,9 +20,31 @@ from umekomi.cli.synthesize_inputs import (
 )
 from umekomi.cli.synthesize_progress import TerminalWatch
 from umekomi.cli.train import parse_general
+from umekomi.cli.train_progress import TrainingWatch
 
 if TYPE_CHECKING:
     from umekomi.improve.run import Improved
+    from umekomi.synthesize.calls.driving import Progress
+
+
+class ImproveWatch:
+    """Shows calls as synthesis does and all else as training does. What several steps say is said once."""
+
+    def __init__(self) -> None:
+        self._calls = TerminalWatch(prompt_price=0, completion_price=0)
+        self._training = TrainingWatch()
+        self._said: set[str] = set()
+
+    def stage(self, title: str, *, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        return self._training.stage(title, total=total)
+
+    def calls(self, title: str) -> AbstractContextManager[Callable[[Progress], None]]:
+        return self._calls.calls(title)
+
+    def notify(self, message: str) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            options.notify(message)
 
 
 def improve(
@@ -113,7 +137,7 @@ def improve(
         general=parse_general(general),
     )
     check_before(documents, output, prompts)
-    watch = TerminalWatch(prompt_price=0, completion_price=0)
+    watch = ImproveWatch()
     if dry_run:
         for line in forecast(settings, output, watch):
             typer.echo(options.printable(line))

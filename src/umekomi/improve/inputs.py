@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,10 +54,22 @@ class Ground:
         return given_corpus(self.settings.documents) or self.pairs / CORPUS
 
     @property
+    def corpus_was_given(self) -> bool:
+        """Whether the chunks come from somewhere else than documents that are read here."""
+        return given_corpus(self.settings.documents) is not None
+
+    @property
     def training(self) -> Path:
         """Folder of the training on the pairs as they are now. Each has one of its own, so that none overwrites a
         model that may be served."""
         return self.folder / f"{TRAINING}-{self.digest_training()}"
+
+    def count_documents(self) -> int:
+        """Files to read. Raises `InvalidInput` for a path that does not exist."""
+        return sum(1 for _ in self._iter_documents())
+
+    def _iter_documents(self) -> Iterator[Path]:
+        yield from (found.path for found in find_files(self.settings.documents) if isinstance(found, Found))
 
     def digest_documents(self) -> str:
         """Of the documents as they lie there: paths, sizes and times of change. They are not opened for it.
@@ -65,10 +77,9 @@ class Ground:
         Raises `InvalidInput` for a path that does not exist.
         """
         files = []
-        for found in find_files(self.settings.documents):
-            if isinstance(found, Found):
-                status = found.path.stat()
-                files.append([str(found.path.resolve()), status.st_size, status.st_mtime_ns])
+        for path in self._iter_documents():
+            status = path.stat()
+            files.append([str(path.resolve()), status.st_size, status.st_mtime_ns])
         return _digest(["read", READER_VERSION, self.base.card.tokenizer_digest, files])
 
     def digest_writing(self) -> str:

@@ -85,7 +85,11 @@ class Steps:
             return
         self.watch.notify(place)
         self._state.begin()
-        facts = work()
+        try:
+            facts = work()
+        except KeyboardInterrupt:
+            self.watch.notify(f"{place}: interrupted; the same command goes on from here")
+            raise
         self.done.append(step)
         if facts is not None:
             self._state.finish(step, inputs, **facts)
@@ -96,7 +100,7 @@ def read(ground: Ground, steps: Steps) -> None:
     watch = steps.watch
 
     def work() -> dict[str, Any]:
-        with watch.stage("reading documents", total=0) as advance:
+        with watch.stage("reading documents", total=ground.count_documents()) as advance:
             found = read_corpus_for(
                 ground.settings.training.base,
                 ground.settings.documents,
@@ -141,11 +145,12 @@ def _train(ground: Ground, steps: Steps) -> Path:
 
 
 def _report(ground: Ground, steps: Steps, training: Path, report: TrainingReport) -> None:
-    told = (training / REPORT_JSON, ground.pairs / SUMMARY, ground.pairs / DOCUMENTS_FILE)
+    told = (training / REPORT_JSON, ground.pairs / SUMMARY, ground.corpus)
     page = ground.folder / REPORT
 
     def work() -> dict[str, Any]:
-        write_story(page, ground.pairs, training, report)
+        read_here = None if ground.corpus_was_given else ground.pairs / DOCUMENTS_FILE
+        write_story(page, report, documents=read_here, pairs=ground.pairs, training=training)
         return {}
 
     steps.do("report", digest_files(told), work, made=page)

@@ -9,7 +9,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from umekomi.documents.corpus.output import DOCUMENTS_FILE
 from umekomi.pages import figures, notes, page, section, shorten, table
 from umekomi.prove.output.report import sections
 from umekomi.prove.results import TrainingReport
@@ -23,18 +22,19 @@ SHOWN_FILES = 30
 SHOWN_PAIRS = 5
 
 
-def write_story(path: Path, pairs: Path, training: Path, report: TrainingReport) -> None:
+def write_story(path: Path, report: TrainingReport, *, documents: Path | None, pairs: Path, training: Path) -> None:
     """Write the page, which opens without network and runs no script. Raises `StoreError`.
 
-    pairs     folder of the synthesis
-    training  folder of the training that ``report`` is of
+    documents  documents.json; None where a corpus was given
+    pairs      folder of the synthesis
+    training   folder of the training that ``report`` is of
     """
     summary = json.loads((pairs / SUMMARY).read_bytes())
     verdict, *proof = sections(report)
     parts = [
         verdict,
         section("What to do next", notes(next_steps(report, pairs=pairs, training=training))),
-        _documents(pairs / DOCUMENTS_FILE),
+        _documents(json.loads(documents.read_bytes())) if documents is not None else "",
         _pairs(summary, pairs),
         *proof,
     ]
@@ -65,11 +65,8 @@ def next_steps(report: TrainingReport, *, pairs: Path, training: Path) -> list[s
             ]
 
 
-def _documents(path: Path) -> str:
-    """How the files ended; nothing where a corpus was given."""
-    if not path.exists():
-        return ""
-    content: Mapping[str, Any] = json.loads(path.read_bytes())
+def _documents(content: Mapping[str, Any]) -> str:
+    """How the files ended, by documents.json; those that could not be read by name."""
     totals = content["totals"]
     shown = [(name, f"{totals[name]:,}") for name in ("ok", "warned", "quarantined", "failed", "skipped", "chunks")]
     unread = [each for each in content["files"] if each["status"] in ("quarantined", "failed")]
