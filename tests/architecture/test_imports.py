@@ -20,6 +20,7 @@ HEAVY = {
     "onnxruntime",
     "openTSNE",
     "pandas",
+    "peft",
     "plotly",
     "prometheus_client",
     "pyarrow",
@@ -29,6 +30,7 @@ HEAVY = {
     "sentencepiece",
     "sklearn",
     "starlette",
+    "tensorboardX",
     "tokenizers",
     "torch",
     "transformers",
@@ -42,6 +44,10 @@ HOMES = {
     "torch": ("umekomi.train", "umekomi.engines.torch"),
     "transformers": ("umekomi.train", "umekomi.engines.torch"),
     "sentence_transformers": ("umekomi.train", "umekomi.engines.torch"),
+    "accelerate": ("umekomi.train",),
+    "datasets": ("umekomi.train",),
+    "peft": ("umekomi.train",),
+    "tensorboardX": ("umekomi.train",),
     "starlette": ("umekomi.serve", "umekomi.cli.serve"),
     "uvicorn": ("umekomi.serve", "umekomi.cli.serve"),
     "onnx": ("umekomi.engines.onnx",),
@@ -64,7 +70,9 @@ def test_importing_the_package_loads_nothing_but_the_standard_library() -> None:
     assert foreign == {"umekomi"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["serve", "--help"], ["embed", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["serve", "--help"], ["embed", "--help"], ["train", "--help"]]
+)
 def test_asking_for_help_loads_no_heavy_module(arguments: list[str]) -> None:
     code = (
         f"import sys; sys.argv = ['umekomi', *{arguments!r}]\n"

@@ -202,6 +202,5 @@ def _numbers(option: str, text: str | None, kind: Callable[[str], Number]) -> tu
     try:
         return tuple(kind(part) for part in text.split(",")) if text else ()
     except ValueError:
-        raise ConfigError(
-            f"{option} {text}: write {'whole' if kind is int else 'decimal'} numbers with commas between them"
-        ) from None
+        which = "whole numbers" if kind is int else "numbers"
+        raise ConfigError(f"{option} {text}: write {which} with commas between them") from None
