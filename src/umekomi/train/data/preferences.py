@@ -33,7 +33,9 @@ MIN_GROUPS = 20
 PARTNERS = 4
 """Texts that each text of train is paired with, but for repeats and its own group."""
 
-_MIN_HELD_OUT = 10
+_FEW_HELD_OUT = 24
+"""Held out where a fifth would be fewer, as far as half of the groups goes: a proof needs some pairs."""
+
 _WANTED_BLOCKS = 8
 _BLOCK_GROUPS = 8
 _BLOCK_PAIRS = 64
@@ -149,7 +151,7 @@ def _hold_out(name: str, rated: Sequence[_Rated]) -> set[str]:
             f"{MIN_GROUPS} to teach and to prove something; give more of them, or name a finer --group",
             param="preference",
         )
-    return set(groups[: max(_MIN_HELD_OUT, int(HELD_OUT * len(groups)))])
+    return set(groups[: max(int(HELD_OUT * len(groups)), min(_FEW_HELD_OUT, len(groups) // 2))])
 
 
 def _check_ratings(study: Study, values: Sequence[float], target: str) -> None:

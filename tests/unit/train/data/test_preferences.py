@@ -35,6 +35,16 @@ def test_held_out_groups_share_nothing_with_train(tmp_path: Path) -> None:
     assert "\n" in next(iter(trained))
 
 
+@pytest.mark.parametrize(("groups", "held_out", "blocks"), [(20, 10, 5), (60, 24, 8), (200, 40, 8), (400, 80, 10)])
+def test_a_fifth_is_held_out_and_more_where_that_is_little(
+    tmp_path: Path, groups: int, held_out: int, blocks: int
+) -> None:
+    rows = [(str(n), f"t{n}", f"{n * 7919} {n * 104729}", "x", str(n % 11)) for n in range(groups)]
+    found = _read(write_table(tmp_path / "r.csv", rows))
+    assert (found.groups, found.held_out, len(set(found.task.groups or ()))) == (groups, held_out, blocks)
+    assert len({each.document_id for each in found.train}) == groups - held_out
+
+
 def test_blocks_that_a_proof_resamples_share_no_text(tmp_path: Path) -> None:
     task = _read(_table(tmp_path)).task
     assert task.groups is not None
@@ -55,7 +65,7 @@ def test_likeness_follows_the_ratings_and_nothing_else(tmp_path: Path) -> None:
     rated = {f"{row[1]}\n{row[2]}": float(row[4]) for row in rows}
     apart = [abs(rated[each.query] - rated[each.positive]) for each in found.train]
     scores = [float(each.score or 0) for each in found.train]
-    assert np.corrcoef(apart, scores)[0, 1] < -0.99
+    assert np.corrcoef(apart, scores)[0, 1] < -0.95
     # Another scale with the same order is the same teaching.
     curved = [(*row[:4], str(2.0 ** float(row[4]))) for row in rows]
     assert _read(write_table(tmp_path / "curved.csv", curved)).train == found.train
