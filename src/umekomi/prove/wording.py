@@ -36,7 +36,7 @@ def sentence(judged: Sequence[Judged], tolerated_loss: float) -> str:
         said.append(f"{clause(each.trial, each.difference, each.p)}, {verb} {tolerated_loss:.3f}")
     kept = [each.trial.dataset for each in general if each.direction != "worse" and each.p is not None]
     if kept:
-        said.append(f"no loss found on {_listed(kept)}")
+        said.append(f"no loss beyond chance on {_listed(kept)}")
     small = [each.trial.dataset for each in general if each.p is None]
     if small:
         said.append(f"too little of {_listed(small)} to tell a loss")
