@@ -27,6 +27,9 @@ _NAMES: dict[Split, tuple[str, ...]] = {
     "test": ("test",),
 }
 
+_COPY = f"{RETRIEVAL}/{CORPUS}"
+"""The chunks of a synthesis once more, as an evaluation reads them: without documents and offsets."""
+
 
 def alone(files: Files, path: Path) -> str | None:
     """The table train of a user's folder that has neither dev nor test; None where there are splits.
@@ -52,7 +55,8 @@ def alone(files: Files, path: Path) -> str | None:
 def read_folder(files: Files, gathered: Gathered, encoding: str | None) -> None:
     """Read a user's splits, and the corpus where there is one. Raises `InvalidInput` where a split has no file."""
     gathered.advice = "fill the file, or give the file train alone: it is then split by documents"
-    if (name := _find(files, ("corpus",))) is not None:
+    copy = _COPY if _COPY in files.names() else None
+    if (name := _find(files, ("corpus",)) or copy) is not None:
         table = _read_table(files, name, encoding)
         gathered.note_digest(gathered.source / name, name)
         gathered.corpus = passages_of_table(table) if table else ()
@@ -65,6 +69,7 @@ def read_folder(files: Files, gathered: Gathered, encoding: str | None) -> None:
                 param="source",
             )
         _read_split(files, gathered, split, name, encoding=encoding)
+    _place_chunks(gathered)
     _part_ids(gathered)
 
 
@@ -111,17 +116,16 @@ def _read_split(
 def _read_chunks(files: Files, gathered: Gathered, summary: Mapping[str, Any]) -> None:
     """The corpus with its documents and offsets; where it is gone, what the retrieval folder has of it."""
     chunks = gathered.source / str(summary.get("corpus") or CORPUS)
-    copy = f"{RETRIEVAL}/{CORPUS}"
     if chunks.is_file():
         gathered.corpus = passages_of_chunks(chunks)
         gathered.note_digest(chunks, chunks.name)
-    elif copy in files.names():
-        table = _read_table(files, copy, None)
-        gathered.note_digest(gathered.source / copy, copy)
+    elif _COPY in files.names():
+        table = _read_table(files, _COPY, None)
+        gathered.note_digest(gathered.source / _COPY, _COPY)
         gathered.corpus = passages_of_table(table) if table else ()
         gathered.notes.append(f"{chunks} is gone: which chunks are neighbours is not known")
     else:
-        gathered.notes.append(f"neither {chunks} nor {copy} is there: the corpus is the texts of the pairs")
+        gathered.notes.append(f"neither {chunks} nor {_COPY} is there: the corpus is the texts of the pairs")
 
 
 def _place_chunks(gathered: Gathered) -> None:

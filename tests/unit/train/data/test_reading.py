@@ -89,6 +89,15 @@ def test_a_moved_folder_and_one_without_its_corpus_or_retrieval_can_be_read(copy
     assert len(build_domain_task(bare)) == len(bare.test)
 
 
+def test_the_splits_of_a_synthesis_alone_are_splits_of_ones_own(copy: Path, synthesis: Path) -> None:
+    for name in ("synthesis.json", "rejected.jsonl", "corpus.jsonl"):
+        (copy / name).unlink()
+    data = _read(copy)
+    assert data.train == _read(synthesis).train
+    assert len(data.corpus) == 48
+    assert sum(bool(passage.document_id) for passage in data.corpus) == 48
+
+
 @pytest.mark.parametrize("trace", ["calls.sqlite", "rejected.jsonl"])
 def test_a_synthesis_that_is_not_finished_is_refused(copy: Path, trace: str) -> None:
     (copy / "rejected.jsonl").rename(copy / trace)
