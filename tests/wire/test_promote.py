@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import numpy as np
@@ -218,11 +219,12 @@ def test_a_name_of_a_model_itself_is_taken_over_and_the_model_stays_warm(
         assert promote(models[0], "first", config, server.url).exit_code == 0
 
 
-def test_a_name_that_nobody_had(config: Path, models: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("name", ["shop", "検索: 50%25, [新]", "null"])
+def test_a_name_that_nobody_had(name: str, config: Path, models: tuple[Path, Path]) -> None:
     with reading(config) as server:
-        assert promote(models[0], "shop", config, server.url).exit_code == 0
-        assert ask(server.url, "shop")[0].startswith("shop@")
-        nothing = rollback("shop", config, server.url)
+        assert promote(models[0], name, config, server.url).exit_code == 0
+        assert unquote(ask(server.url, name)[0]).startswith(f"{name}@")
+        nothing = rollback(name, config, server.url)
         assert (nothing.exit_code, "no model answered before" in words(nothing)) == (2, True)
 
 

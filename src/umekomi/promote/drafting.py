@@ -106,11 +106,17 @@ def _known(desk: Desk, name: str) -> Served | None:
 
 
 def _resting(desk: Desk, event: Event) -> dict[str, Mapping[str, Any]]:
-    """Models that no alias needs at hand once ``event`` is done, with the settings that they had before."""
+    """Models that no alias needs at hand once ``event`` is done, with the settings that they had before.
+
+    Where one model at a time is to be in memory, that is also the one before the present.
+    """
     done = replace(event, step="rolled back" if event.back else "promoted")
     events = (*desk.history.events, done)
     lines = [line_of(events, alias) for alias in {each.alias for each in events}]
-    at_hand = {served.name for line in lines for served in (line.present, line.previous) if served is not None}
+    needed = [line.present for line in lines]
+    if not desk.settings.single_active:
+        needed += [line.previous for line in lines]
+    at_hand = {served.name for served in needed if served is not None}
     met = (served for each in events for served in (each.before, each.model) if served is not None)
     rests: dict[str, Mapping[str, Any]] = {}
     for served in met:

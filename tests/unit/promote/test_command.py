@@ -184,10 +184,14 @@ def test_fallbacks_are_told_of_and_not_taken_over(config: Path, trained: Path) -
     assert [model.fallbacks for model in load_settings(config).models] == [("spare",), ("search",), ()]
 
 
-def test_one_model_in_memory_at_a_time_lets_the_new_one_in(config: Path, trained: Path) -> None:
+def test_where_one_model_at_a_time_is_in_memory_the_new_one_alone_stays(
+    config: Path, trained: Path, tmp_path: Path
+) -> None:
     config.write_text(config.read_text(encoding="utf-8") + "single_active: true\n", encoding="utf-8")
     promote(trained)
-    assert [model.pinned for model in load_settings(config).models] == [False, True]
+    promote(copy_trained(trained, tmp_path / "copy"))
+    models = load_settings(config).models
+    assert [(model.pinned, model.keep_alive_s) for model in models] == [(False, 900), (False, 900), (True, None)]
 
 
 def test_a_folder_that_is_not_there(config: Path, trained: Path) -> None:
