@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import pytest
 
 from kit.server import LocalServer, serving, wait_until
 from kit.upstream import KEY, Asked, Behaviour, Upstream, chat, chunk, head, talk, upstream, vectors
-from umekomi.config import ModelSettings
+from umekomi.config import ModelSettings, RemoteSettings
 from umekomi.engines.remote.upstream import Patience
 
 TEXTS = ["one", "two"]
@@ -254,10 +255,13 @@ def test_a_slow_drip_ends_at_a_limit_of_its_own(both: Both) -> None:
 
 
 def test_nobody_there() -> None:
-    with upstream(lambda asked: None) as back:
-        remote = back.remote()
-    with serving(ModelSettings(name="far", remote=remote)) as front:
-        refused(embed(front), 502, "could not be reached")
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))  # ours, so that nobody else can listen there
+        remote = RemoteSettings(
+            base_url=f"http://127.0.0.1:{deaf.getsockname()[1]}/v1", model="theirs", max_retries=0
+        )
+        with serving(ModelSettings(name="far", remote=remote)) as front:
+            refused(embed(front), 502, "could not be reached")
 
 
 @pytest.mark.parametrize(

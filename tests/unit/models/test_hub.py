@@ -270,7 +270,7 @@ def test_a_pull_that_was_killed_leaves_nothing_that_opens_and_is_finished_later(
     save_file({"x": np.arange(300_000, dtype=np.float32)}, tmp_path / "repository/model.safetensors")
     hub.pause_s = 0.2
     with opening(hub, tmp_path) as first:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not any("GET" in r and "model.safetensors" in r for r in hub.requests):
             assert time.monotonic() < deadline
             time.sleep(0.02)
