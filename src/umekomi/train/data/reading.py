@@ -65,6 +65,6 @@ def _read_file(source: str, gathered: Gathered, encoding: str | None) -> None:
     gathered.splits, clusters = split_examples(examples)
     gathered.notes.append(f"split by documents and near-duplicates: {clusters} clusters of {len(examples)} pairs")
     gathered.advice = (
-        f"its {len(examples)} pairs make {clusters} clusters that share no document and no text; give pairs of at "
-        "least three, or a folder with train, dev and test"
+        f"clusters of pairs that share a document or a text: {clusters}, pairs: {len(examples)}; give pairs of at "
+        "least three documents or texts, or a folder with train, dev and test"
     )

@@ -112,7 +112,7 @@ def _read_scored(table: Table, plan: Plan) -> Rows:
     for index, row in enumerate(table.rows):
         where = table.where(index)
         first, second = (text_of(row.get(plan.columns[role]), where) for role in ("first", "second"))
-        score = score_of(row.get(plan.columns["score"]), where)
+        score = _score(row, plan, where)
         if first is None and second is None:
             skipped["empty row"] += 1
         elif first is None or second is None:
@@ -163,7 +163,7 @@ class _Ranking:
         negatives = [text for column in negative_columns for text in self._texts(row.get(column), where)]
         if row.get("text_cut_at") is not None:
             positives, negatives = self._restore(row, positives, negatives)
-        gain = score_of(self._cell(row, "score"), where) if "score" in self.plan.columns else 1.0
+        gain = _score(row, self.plan, where) if "score" in self.plan.columns else 1.0
         if query is None and not positives:
             self.skipped["empty row"] += 1
         elif query is None or not positives:
@@ -233,6 +233,17 @@ class _Ranking:
                 param="source",
             )
         return list(iter_texts(cell, where))
+
+
+def _score(row: Row, plan: Plan, where: str) -> float | None:
+    column = plan.columns["score"]
+    try:
+        return score_of(row.get(column), where)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"{error}; '{column}' is read as a score: write numbers (1 and 0 for a judgement), or rename it",
+            param="source",
+        ) from None
 
 
 def _labelled(example: Example, row: Row, plan: Plan, *, place: Table, index: int) -> Example:

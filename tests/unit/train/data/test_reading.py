@@ -196,7 +196,10 @@ def test_what_shares_a_document_a_query_or_nearly_a_text_stays_in_one_split(tmp_
 
 def test_pairs_of_one_document_can_not_be_split(tmp_path: Path) -> None:
     rows = [{**row, "document_id": f"d{number % 2}"} for number, row in enumerate(_pairs(20))]
-    with pytest.raises(InvalidInput, match=r"no pairs in dev; its 20 pairs make 2 clusters .* at least three"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"no pairs in dev; clusters of pairs that share a document or a text: 2, pairs: 20; give pairs of at least three",
+    ):
         _read(write_rows(tmp_path / "pairs.jsonl", rows))
 
 
@@ -372,7 +375,10 @@ ONE = made_up_text(1)
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{"query": "q", "positive": ONE}] * 10_000, "make 1 clusters"),
+        (
+            [{"query": "q", "positive": ONE}] * 10_000,
+            r"share a document or a text: 1, pairs: 1; give .*9999 left out: repeats an earlier pair",
+        ),
         (
             [{"query": made_up_text(n, 6), "positive": ONE} for n in range(3_000)],
             r"the positive '.*' stands in 3000 of 3000 pairs.*leave most of them out",
@@ -380,7 +386,10 @@ ONE = made_up_text(1)
         ([*_pairs(9), {"query": "q", "positive": " "}], r"1 row lacks a query or a positive; .*: line 10; fill in"),
         ([*_pairs(9), *({"query": "q", "positive": None} for _ in range(30))], r"30 rows lack .* and 10 more;"),
         ([*_pairs(9), {"positive": "p"}], r"1 row lacks a query or a positive"),
-        ([{**row, "label": "relevant"} for row in _pairs(8)] + [{**_pairs(9)[8], "label": "no"}], "is no number"),
+        (
+            [{**row, "label": "relevant"} for row in _pairs(8)] + [{**_pairs(9)[8], "label": "no"}],
+            r"'no' is no number|'relevant' is no number; 'label' is read as a score: write numbers",
+        ),
         ([{"sentence1": "a", "sentence2": "b", "score": "high"}], r"line 1: the score 'high' is no number"),
         (
             [{"sentence1": f"a{n}", "sentence2": f"b{n}", "score": 1} for n in range(9)],
