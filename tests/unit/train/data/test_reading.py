@@ -198,7 +198,7 @@ def test_pairs_of_one_document_can_not_be_split(tmp_path: Path) -> None:
     rows = [{**row, "document_id": f"d{number % 2}"} for number, row in enumerate(_pairs(20))]
     with pytest.raises(
         InvalidInput,
-        match=r"no pairs in dev; clusters of pairs that share a document or a text: 2, pairs: 20; give pairs of at least three",
+        match=r"no pairs in dev; clusters .* a text: 2, pairs: 20; give pairs of at least three",
     ):
         _read(write_rows(tmp_path / "pairs.jsonl", rows))
 
