@@ -114,12 +114,13 @@ def open_ground(settings: ImproveSettings, folder: Path, *, notify: Callable[[st
 
 
 def identify_llm(name: str) -> str:
-    """What tells an LLM from another: the address and name of one behind a server, else its weights.
+    """What tells an LLM from another, as the ledger of calls does: its name at a server, which may move to another
+    address, else its weights.
 
     Raises what opening the model raises.
     """
     if name.startswith(("http://", "https://")):
-        return name
+        return name.partition("#")[2]
     card = open_model(name).card
     return f"{card.name}@{card.weights_digest}"
 

@@ -40,7 +40,7 @@ def write_story(path: Path, report: TrainingReport, *, documents: Path | None, p
     ]
     lead = f"{report.base.name}, tuned on your documents; proved on {report.created[:10]}."
     with replacing(path) as file:
-        file.write(page("From documents to a better model", lead, parts).encode())
+        file.write(page("From documents to a tuned model", lead, parts).encode())
 
 
 def next_steps(report: TrainingReport, *, pairs: Path, training: Path) -> list[str]:

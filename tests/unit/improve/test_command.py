@@ -79,12 +79,12 @@ def test_the_same_command_again_does_nothing_and_a_change_only_what_rests_on_it(
     assert done.stderr.count("finished before") == 4
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
-    gentle = (*QUICKLY[:-1], "0")
+    gentle = ("--learning-rate", "0", "--batch-size", "16", "--max-steps", "2")
     done, asked = workshop.improve(output, *gentle)
     assert (done.returncode, asked) == (0, 0), done.stderr
     assert done.stderr.count("finished before") == 2
     assert done.stdout.startswith("TIED: ")  # nothing was learned at a rate of 0
-    assert "0.000" in done.stdout or "the same in every one" in done.stdout
+    assert "before and after" in done.stdout
     assert len(list(output.glob("training-*"))) == 2  # the one before may be served
 
     documents = tmp_path / "notes"
