@@ -317,6 +317,31 @@ def test_a_model_that_the_server_cannot_load_is_taken_back(
         assert not [name for name in served(server.url) if "@" in name]
 
 
+def test_nothing_that_was_served_by_default_disappears(config: Path, models: tuple[Path, Path]) -> None:
+    """With hashing in the starters' place, which are large."""
+    from umekomi.serve.opening import open_served
+
+    def open_model(settings: Any) -> Any:
+        if "@" not in settings.name:
+            settings = settings.model_copy(update={"source": "hashing:8"})
+        return open_served(settings, threads=1)
+
+    config.write_text("# nothing yet\nlimits: {max_inputs: 9}\n", encoding="utf-8")
+    with reading(config, open_model=open_model) as server:
+        before = served(server.url)
+        assert promote(models[0], "text-embedding-3-small", config, server.url).exit_code == 0
+        after = served(server.url)
+        assert set(before) <= set(after)
+        moved = {name for name in before if before[name]["alias_of"] != after[name]["alias_of"]}
+        assert moved == {"text-embedding-3-small"}
+        assert rollback("text-embedding-3-small", config, server.url).exit_code == 0
+        back = served(server.url)
+        assert {name: back[name]["alias_of"] for name in before} == {
+            name: before[name]["alias_of"] for name in before
+        }
+        assert config.read_text(encoding="utf-8").startswith("# nothing yet\nlimits: {max_inputs: 9}\nmodels:\n")
+
+
 def test_a_server_that_answers_with_other_vectors_is_found_out(config: Path, models: tuple[Path, Path]) -> None:
     from umekomi.serve.opening import open_served
 

@@ -92,7 +92,8 @@ def choose_returning(desk: Desk, served: Served) -> ModelSettings:
 
 
 def check_files(model: ModelSettings, recorded: str | None) -> tuple[str, ...]:
-    """Fingerprints that ``model`` may have, by its files on this machine; none where that cannot be told.
+    """Fingerprints that ``model`` may have, by the folder it is served from; none where it has no folder of its own
+    on this machine: what a starter or a hub id names is the server's to say.
 
     Raises `BrokenModel` where its folder is gone, or holds another model than was ``recorded``.
     """
@@ -102,7 +103,7 @@ def check_files(model: ModelSettings, recorded: str | None) -> tuple[str, ...]:
             f"{source}: is gone, and {model.name} was served from it; nothing was changed. Put the folder back, or "
             "promote another model"
         )
-    card = card_here(model)
+    card = card_here(model) if source.is_absolute() else None
     if card is None:
         return ()
     allowed = tuple(fingerprints_of(card))
