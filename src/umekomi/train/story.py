@@ -106,10 +106,14 @@ def _tell_training(fitted: Fitted, settings: TrainingSettings) -> TrainedRecord:
         steps=fitted.steps,
         best_step=fitted.best_step,
         seconds=fitted.seconds,
-        device=f"{fitted.device}, {fitted.number_format}, {fitted.processes} processes",
+        device=", ".join([fitted.device, fitted.number_format, *(_several(fitted.processes))]),
         ended=fitted.ended,
         notes=fitted.notes,
     )
+
+
+def _several(processes: int) -> list[str]:
+    return [f"{processes} processes"] if processes > 1 else []
 
 
 def _tell_gate(gate: Gate) -> GateRecord:

@@ -21,7 +21,7 @@ from umekomi.train.fitting.interrupting import stop_requests
 from umekomi.train.fitting.job import Job, prepare
 from umekomi.train.fitting.keeping.checkpoints import Checkpoint, best_of, find_whole, read_logged, remove_others
 from umekomi.train.fitting.keeping.curve import CurvePoint, CurveWriter, read_curve
-from umekomi.train.fitting.keeping.space import check_space
+from umekomi.train.fitting.keeping.space import check_space, telling_full_disk
 from umekomi.train.fitting.lessons.steps import evaluation_steps
 from umekomi.train.fitting.loading import build_model, quiet
 from umekomi.train.fitting.processes import ALONE, Processes
@@ -137,7 +137,8 @@ def _run(job: Job, start: Checkpoint | None, watch: Watch) -> tuple[str, float]:
             steering = Steering(course, curve, advance=advance, notify=watch.notify, stop=stop)
             trainer = job.build_trainer(model, steering)
             if start is None or (start.step < len(job.plan) and not ended):
-                train_steps(trainer, start)
+                with telling_full_disk(job.folder, job.bundle, job.settings):
+                    train_steps(trainer, start)
                 ended = steering.ended
             if stop.wanted:
                 watch.notify(f"kept a checkpoint of step {trainer.state.global_step}; go on with --resume")
@@ -174,7 +175,9 @@ def train_steps(trainer: Any, start: Checkpoint | None = None) -> None:
         with quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # between the libraries, where processes are several
             trainer.train(resume_from_checkpoint=str(start.path) if start else None)
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
         raise EngineError(
             "memory is too small for this training; lower --mini-batch-size or --max-length, or use "
             "--gradient-checkpointing"

@@ -260,3 +260,34 @@ def test_a_small_disk_is_told_before_anything_is_written(
     with pytest.raises(StoreError, match=r"takes up to \d+ MB.*has 1 MB left"):
         run_fit(base, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fills_up_is_told_and_the_last_checkpoint_stays(
+    base: Path, whole: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    written, save = [], torch.save
+
+    def fill_up(content: object, path: str) -> None:
+        written.append(path)
+        if "checkpoint-6" in str(path):
+            full = shutil.disk_usage(tmp_path)._replace(free=10_000)
+            monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
+            raise RuntimeError("PytorchStreamWriter failed writing file data/3")
+        save(content, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", fill_up)
+        with pytest.raises(StoreError, match=r"0 MB left, too little for a checkpoint.*--resume"):
+            run_fit(base, tmp_path)
+    monkeypatch.undo()
+    assert [each.step for each in find_whole(tmp_path / "checkpoints")] == [3]
+    assert same_weights(run_fit(base, tmp_path).folder, whole.folder)
+
+
+def test_scored_pairs_have_nothing_to_be_ordered(base: Path, tmp_path: Path) -> None:
+    plain = ranking_data()
+    data = replace(plain, objective="similarity", train=scored(plain.train), dev=scored(plain.dev))
+    with pytest.raises(ConfigError, match="these pairs have scores"):
+        run_fit(base, tmp_path, data=data, distill="BAAI/bge-reranker-base")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from umekomi import config
-from umekomi.errors import StoreError
+from umekomi.errors import StoreError, UmekomiError
 from umekomi.models.bundle import Bundle
 from umekomi.models.checkpoint import read_header
 from umekomi.train.exporting.disk import plan_export_size
@@ -42,14 +44,38 @@ def plan_space(bundle: Bundle, settings: TrainingSettings) -> Space:
 
 
 def check_space(folder: Path, bundle: Bundle, settings: TrainingSettings) -> None:
-    """Raise `StoreError` where the disk of ``folder``, which exists, or that of the store has too little left."""
+    """Raise `StoreError` where the disk of ``folder``, which exists, or that of the store has too little left.
+
+    What an earlier run of the same training left in ``folder`` counts as room.
+    """
     space = plan_space(bundle, settings)
+    left = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     store = config.home()
     store.mkdir(parents=True, exist_ok=True)
     same = folder.stat().st_dev == store.stat().st_dev
-    _check(folder, space.needed_bytes + space.store_bytes * same, bundle.card.name)
+    _check(folder, space.needed_bytes + space.store_bytes * same - left, bundle.card.name)
     if not same:
         _check(store, space.store_bytes, bundle.card.name)
+
+
+@contextmanager
+def telling_full_disk(folder: Path, bundle: Bundle, settings: TrainingSettings) -> Iterator[None]:
+    """Errors of libraries in the block become a `StoreError` where the disk is too full for another checkpoint.
+
+    They have no class in common, and some do not say why they could not write.
+    """
+    try:
+        yield
+    except (UmekomiError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        free = shutil.disk_usage(folder).free
+        if free >= plan_space(bundle, settings).checkpoint_bytes:
+            raise
+        raise StoreError(
+            f"{folder}: the disk has {shown(free)} left, too little for a checkpoint; make room, and go on with "
+            f"--resume ({' '.join(str(error).split())[:200]})"
+        ) from None
 
 
 def _check(folder: Path, needed: int, name: str) -> None:
