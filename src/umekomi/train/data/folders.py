@@ -31,7 +31,7 @@ _COPY = f"{RETRIEVAL}/{CORPUS}"
 """The chunks of a synthesis once more, as an evaluation reads them: without documents and offsets."""
 
 
-def alone(files: Files, path: Path) -> str | None:
+def find_lone_train(files: Files, path: Path) -> str | None:
     """The table train of a user's folder that has neither dev nor test; None where there are splits.
 
     Raises `InvalidInput` for a folder without a train, and for a synthesis that is not finished.

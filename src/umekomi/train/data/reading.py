@@ -9,7 +9,7 @@ from pathlib import Path
 from umekomi.evaluate.datasets import open_table
 from umekomi.evaluate.datasets.sources import open_files, split_source
 from umekomi.synthesize.output.files import SUMMARY
-from umekomi.train.data.folders import alone, read_folder, read_synthesis
+from umekomi.train.data.folders import find_lone_train, read_folder, read_synthesis
 from umekomi.train.data.gathering import Gathered, with_own_ids
 from umekomi.train.data.rows import read_rows
 from umekomi.train.data.splitting import split_examples
@@ -41,7 +41,7 @@ def read_training_data(
         _read_file(str(source), gathered, encoding)
     elif (path / SUMMARY).is_file():
         read_synthesis(files, gathered)
-    elif (train := alone(files, path)) is not None:
+    elif (train := find_lone_train(files, path)) is not None:
         _read_file(str(path / train), gathered, encoding)
     else:
         read_folder(files, gathered, encoding)
