@@ -19,7 +19,7 @@ from kit.pdf_files import write_pdf
 from umekomi.evaluate.datasets import open_task
 from umekomi.evaluate.tasks import LabelTask
 
-pytestmark = [pytest.mark.starter, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.starter, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_a_folder_becomes_splits_with_the_starter_and_survives_a_kill(documents:
     first.wait(30)
     kept = _kept(ledger)
     assert not (tmp_path / "synthesis.json").exists()
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=500, env={**os.environ})
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=1000, env={**os.environ})
     assert done.returncode == 0, done.stderr
     assert f"{kept} kept from before" in done.stderr
     files = json.loads((tmp_path / "documents.json").read_text(encoding="utf-8"))["files"]
