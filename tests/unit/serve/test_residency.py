@@ -6,10 +6,11 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
-from umekomi.config import ModelSettings
+from umekomi.config import ModelSettings, TorchSettings
 from umekomi.embedding.embedder import Embedder, open_embedder
 from umekomi.errors import BrokenModel, Unavailable, UnknownModel
 from umekomi.serve.residency import Policy, Residency
@@ -408,5 +409,25 @@ def test_reloading_forgets_failures() -> None:
         world.broken.clear()
         world.residency.replace([model("a")], policy=Policy())
         await world.use("a")
+
+    scenario(world, story)
+
+
+@pytest.mark.parametrize(
+    ("new", "reopened"),
+    [
+        ({"torch": TorchSettings(pooling="cls")}, True),
+        ({"engine": "onnx"}, True),
+        ({"aliases": ("other",), "role": "query", "pinned": True, "keep_alive_s": None}, False),
+    ],
+)
+def test_a_reload_opens_a_model_anew_where_it_would_be_another(new: dict[str, Any], reopened: bool) -> None:
+    world = World(model("a"))
+
+    async def story() -> None:
+        await world.use("a")
+        world.residency.replace([model("a").model_copy(update=new)], policy=Policy())
+        await world.use("a")
+        assert world.opened.count("a") == (2 if reopened else 1)
 
     scenario(world, story)

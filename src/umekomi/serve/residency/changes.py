@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from umekomi.config import ModelSettings
 from umekomi.serve.residency.resident import Resident
 
-_OPENED_WITH = ("name", "open_name", "kind", "engine", "precision", "prompts", "llama", "remote")
-"""The settings that opening a model depends on; the others are looked up at each request."""
+_LOOKED_UP = frozenset(
+    {"role", "truncation", "token_ids", "aliases", "preload", "keep_alive_s", "pinned", "fallbacks"}
+)
+"""The settings that are read at each request or poll; opening a model depends on all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +42,5 @@ def opens_alike(one: ModelSettings, other: ModelSettings) -> bool:
     A remote model never does: opening it anew costs nothing, and forgets what was learned of its servers, which
     may have been mended or replaced.
     """
-    return one.remote is None and all(getattr(one, field) == getattr(other, field) for field in _OPENED_WITH)
+    opened_with = set(ModelSettings.model_fields) - _LOOKED_UP - {"source"} | {"open_name"}
+    return one.remote is None and all(getattr(one, field) == getattr(other, field) for field in opened_with)
