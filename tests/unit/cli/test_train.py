@@ -29,9 +29,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["--preference", "ratings.csv"], "name the column of the ratings with --target"),
         (["--alphas", "0.5;1"], "--alphas 0.5;1: write numbers with commas between them"),
         (["--matryoshka", "12.5"], "--matryoshka 12.5: write whole numbers"),
-        (["--model", "http://127.0.0.1:9/v1#model"], "weights are not here"),
         (["--model", "hashing:32"], "has no weights"),
-        (["--alphas", "0"], "alpha 0 cannot be tried"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
