@@ -96,7 +96,8 @@ def test_the_starters_alone_take_documents_to_a_verdict_without_network(document
     assert done.stdout.startswith(f"{report['verdict']}: ")
     assert (done.returncode == CANNOT_REPLACE) is (report["verdict"] == "REGRESSED")
     assert report["gate"]["passed"]
-    pairs = [line for name in ("train", "dev", "test") for line in (output / "pairs" / f"{name}.jsonl").open("rb")]
+    kept = [output / "pairs" / f"{name}.jsonl" for name in ("train", "dev", "test")]
+    pairs = [line for path in kept for line in path.read_bytes().splitlines()]
     files = json.loads((output / "pairs" / "documents.json").read_text(encoding="utf-8"))["totals"]
     assert files["ok"] == 27
     assert 7 <= len(pairs) <= 27
