@@ -39,6 +39,7 @@ from umekomi.train.fitting.estimating import Estimate, estimate_fit
 from umekomi.train.fitting.fit import Fitted, fit
 from umekomi.train.fitting.loading import check_training_extra, open_base
 from umekomi.train.fitting.processes import Processes, find_processes
+from umekomi.train.fitting.wishes import check_wishes
 from umekomi.train.journal import LEAKAGE, begin, check_folder
 from umekomi.train.merging import Merge, Sweep, open_merge, sweep
 from umekomi.train.merging.sweep import check_alphas
@@ -140,6 +141,7 @@ def read_materials(
     """
     check_alphas(settings.alphas)
     bundle = open_base(settings.base, notify=watch.notify)
+    check_wishes(settings, bundle.card)
     check_exportable(bundle, notify=watch.notify)
     tasks = tuple(open_task(name) for name in general)
     rated = _read_preferences(preference, settings, encoding, watch.notify)

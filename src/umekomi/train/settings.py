@@ -18,7 +18,7 @@ class TrainingSettings:
     batch_size          pairs whose texts are negatives of one another; cached, so memory does not grow with it
     mini_batch_size     texts that run at once
     scale               cosines are multiplied by it in ranking: 1 / temperature
-    warmup_share        of the steps, in which the learning rate rises to ``learning_rate``
+    warmup_share        of the steps, in which the learning rate rises to ``learning_rate``; none where that is one
     max_length          tokens of a text in training; None: the model's own limit
     lora_rank           train LoRA adapters of this rank and merge them; None: all weights
     matryoshka          dimensions that are trained to be useful on their own, largest first

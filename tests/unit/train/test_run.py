@@ -154,6 +154,9 @@ def test_wrong_wishes_are_told_before_any_work(place: Path, tmp_path: Path) -> N
     for changes, said in (
         ({"alphas": (0.0, 1.0)}, "alpha 0 cannot be tried"),
         ({"device": "tpu"}, "--device tpu"),
+        ({"epochs": 0}, "--epochs 0: give a number over 0"),
+        ({"learning_rate": float("nan")}, "--learning-rate nan"),
+        ({"batch_size": 1}, "--batch-size 1: give 2 or more"),
         ({"matryoshka": (99,)}, "--matryoshka 99"),
     ):
         with pytest.raises(ConfigError, match=said):

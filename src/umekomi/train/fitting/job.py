@@ -18,6 +18,7 @@ from umekomi.train.fitting.lessons.scoring import DevScore, build_dev_score
 from umekomi.train.fitting.lessons.steps import PlannedBatches, StepPlan, plan_steps
 from umekomi.train.fitting.loading import build_model, check_base, check_training_extra
 from umekomi.train.fitting.processes import ALONE, Processes
+from umekomi.train.fitting.wishes import check_wishes, choose_device, choose_number_format
 from umekomi.train.settings import TrainingSettings
 
 CHECKPOINTS = "checkpoints"
@@ -83,13 +84,11 @@ def prepare(
     """
     check_training_extra()
     check_base(bundle)
-    from umekomi.train.fitting.lessons.losses import check_matryoshka
+    check_wishes(settings, bundle.card)
     from umekomi.train.fitting.lessons.teaching import teach
-    from umekomi.train.fitting.training import Lessons, build_batches, choose_device, number_format, set_threads
+    from umekomi.train.fitting.training import Lessons, build_batches, set_threads
 
-    device = choose_device(settings)
     set_threads(settings)
-    check_matryoshka(settings.matryoshka, dim=bundle.card.dim)
     if settings.distill and data.objective != "ranking":
         raise ConfigError(
             f"--distill {settings.distill}: a reranker orders texts of a query; these pairs have scores"
@@ -113,5 +112,14 @@ def prepare(
     for note in notes:
         watch.notify(note)
     return Job(
-        bundle, settings, folder, lessons, plan, dev, processes, device, number_format(settings), tuple(notes)
+        bundle=bundle,
+        settings=settings,
+        folder=folder,
+        lessons=lessons,
+        plan=plan,
+        dev=dev,
+        processes=processes,
+        device=choose_device(settings),
+        number_format=choose_number_format(settings),
+        notes=tuple(notes),
     )

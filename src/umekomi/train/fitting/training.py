@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from umekomi.errors import ConfigError, EngineError
+from umekomi.errors import EngineError
 from umekomi.extras import require
 from umekomi.models.card import ModelCard
 from umekomi.train.data.batches import RankingBatches
@@ -26,6 +26,7 @@ from umekomi.train.fitting.lessons.steps import (
 )
 from umekomi.train.fitting.loading import quiet
 from umekomi.train.fitting.processes import Processes
+from umekomi.train.fitting.wishes import choose_device, choose_number_format
 from umekomi.train.settings import TrainingSettings
 
 MOST_LOG_LINES = 2000
@@ -96,35 +97,15 @@ def build_trainer(
     return trainer
 
 
-def choose_device(settings: TrainingSettings) -> str:
-    """``cpu`` or ``cuda``. Raises `ConfigError` for another, or one that is not here."""
-    torch = require("torch", extra="train")
-    gpu = torch.cuda.is_available()
-    match settings.device:
-        case "auto":
-            return "cuda" if gpu else "cpu"
-        case "cpu":
-            return "cpu"
-        case "cuda" if gpu:
-            return "cuda"
-        case "cuda":
-            raise ConfigError("--device cuda: torch finds no GPU here; leave it out to train on the CPU")
-    raise ConfigError(
-        f"--device {settings.device}: give auto, cpu or cuda; one of several GPUs is chosen by "
-        "CUDA_VISIBLE_DEVICES=1, and all are used by: accelerate launch -m umekomi train …"
-    )
-
-
-def number_format(settings: TrainingSettings) -> str:
-    """``bf16`` (with float32 weights) on a GPU that has it, else ``fp32``."""
-    torch = require("torch", extra="train")
-    on_gpu = choose_device(settings) == "cuda"
-    return "bf16" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-
-
 def set_threads(settings: TrainingSettings) -> None:
     if settings.threads is not None:
         require("torch", extra="train").set_num_threads(settings.threads)
+
+
+def warmup_steps(steps: int, share: float) -> int:
+    """Steps in which the learning rate rises from 0. A single one would only be a step that is not made."""
+    whole = int(steps * share)
+    return whole if whole > 1 else 0
 
 
 def _arguments(
@@ -148,12 +129,12 @@ def _arguments(
         per_device_train_batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
-        warmup_steps=settings.warmup_share,
+        warmup_steps=warmup_steps(steps, settings.warmup_share),
         weight_decay=0.0,
         max_grad_norm=1.0,
         seed=settings.seed,
         prompts=_prompts(lessons, card),
-        bf16=number_format(settings) == "bf16",
+        bf16=choose_number_format(settings) == "bf16",
         use_cpu=device == "cpu",
         # What is scored and kept when is for `Steering` to say.
         eval_strategy="no",

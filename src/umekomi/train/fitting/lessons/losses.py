@@ -14,7 +14,6 @@ from sentence_transformers.base.losses.gradcache import CachedLossMixin
 from sentence_transformers.sentence_transformer import losses
 from sentence_transformers.util import pairwise_cos_sim
 
-from umekomi.errors import ConfigError
 from umekomi.train.settings import TrainingSettings
 
 COSENT_SCALE = 20.0
@@ -67,16 +66,6 @@ def build_distillation_loss(model: Any, settings: TrainingSettings) -> Any:
 
     loss = losses.DistillKLDivLoss(model, similarity_fct=scaled_cosine)
     return _nested(model, CachedLoss(model, loss, mini_batch_size=settings.mini_batch_size), settings.matryoshka)
-
-
-def check_matryoshka(dimensions: Sequence[int], *, dim: int) -> None:
-    """Raise `ConfigError` for dimensions that a model of ``dim`` cannot keep."""
-    wrong = [size for size in dimensions if not 0 < size < dim]
-    if wrong or len(set(dimensions)) != len(dimensions):
-        raise ConfigError(
-            f"--matryoshka {','.join(map(str, dimensions))}: give different numbers below the model's {dim} "
-            f"dimensions; {dim} itself is always trained"
-        )
 
 
 def _nested(model: Any, loss: Any, dimensions: Sequence[int]) -> Any:

@@ -56,8 +56,10 @@ def plan_steps(sampler: EpochBatches, *, epochs: float, max_steps: int | None) -
         share = min(1.0, epochs - epoch)
         batches += found[: math.ceil(len(found) * share)]
         ends += [epoch + (number + 1) / len(found) for number in range(math.ceil(len(found) * share))]
-    if not batches or max_steps == 0:
-        raise InvalidInput(f"{epochs} epochs and {max_steps} steps of these pairs are no training step")
+    if not batches:
+        raise InvalidInput(
+            f"{epochs:g} epochs of these pairs are no training step; give more --epochs or more pairs"
+        )
     return StepPlan(tuple(batches[:max_steps]), tuple(ends[:max_steps]))
 
 
