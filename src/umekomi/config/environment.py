@@ -34,6 +34,16 @@ def disable_hub_telemetry() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
+def disable_runtime_telemetry() -> None:
+    """Tell onnxruntime, before its first import, to send nothing to its makers.
+
+    From 1.29 on its wheels for Linux and macOS report every process, session and graph unless this variable is set
+    (microsoft/onnxruntime#27379). The switch in its Python API comes after the first report. A user who sets
+    ``ORT_DISABLE_TELEMETRY`` decides for himself.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
 def api_key() -> str | None:
     """Key for a server that the command line asks, from ``$UMEKOMI_API_KEY``."""
     return os.environ.get("UMEKOMI_API_KEY") or None

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from kit.office_files import write_docx
+from kit.outside import watched_outside
 from kit.pdf_files import write_pdf
 from umekomi.cli.exit_codes import CANNOT_REPLACE
 from umekomi.evaluate.datasets import open_task
@@ -55,26 +51,6 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@contextmanager
-def refusing_proxy() -> Iterator[tuple[str, list[int]]]:
-    """An address that every request outside would go to, and the list of those that did."""
-    asked: list[int] = []
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def accept() -> None:
-            while True:
-                try:
-                    connection, address = listening.accept()
-                except OSError:
-                    return
-                asked.append(address[1])
-                connection.close()
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}", asked
-        listening.shutdown(socket.SHUT_RDWR)
-
-
 def test_the_starters_alone_take_documents_to_a_verdict_without_network(documents: Path, tmp_path: Path) -> None:
     prompts = tmp_path / "prompts"
     prompts.mkdir()
@@ -84,12 +60,9 @@ def test_the_starters_alone_take_documents_to_a_verdict_without_network(document
     few = ("--styles", "keyword", "--per-document", "1", "--max-tokens", "40", "--general", "none")
     short = ("--max-steps", "2", "--batch-size", "8", "--max-length", "32", "--threads", "1")
     command = [sys.executable, "-m", "umekomi", "improve", str(documents), "-o", str(output), *llm, *few, *short]
-    with refusing_proxy() as (proxy, asked):
-        outside = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"), proxy)
-        done = subprocess.run(
-            command, capture_output=True, encoding="utf-8", timeout=800, env={**os.environ, **outside}
-        )
-        assert not asked
+    with watched_outside() as outside:
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=800, env=outside.environment)
+    assert not outside.asked
     assert done.returncode in (0, CANNOT_REPLACE), done.stderr
     (training,) = output.glob("training-*")
     report = json.loads((training / "training_report.json").read_text(encoding="utf-8"))

@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from umekomi.config.environment import disable_runtime_telemetry
 from umekomi.errors import BrokenModel, EngineError
+
+disable_runtime_telemetry()
+
+import onnxruntime as ort  # noqa: E402 - it reads the switch while it is imported
 
 LARGE_TOKENS = 1024
 """A run with a longer text should give its memory back: scores grow with the square, to 268 MB at 8,192 tokens."""
