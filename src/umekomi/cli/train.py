@@ -15,7 +15,7 @@ from umekomi.errors import ConfigError
 
 if TYPE_CHECKING:
     from umekomi.prove.results import TrainingReport
-    from umekomi.train.run import PreferenceTable
+    from umekomi.train.materials import PreferenceTable
 
 NO_GENERAL = "none"
 Number = TypeVar("Number", int, float)
@@ -170,7 +170,7 @@ def print_verdict(report: TrainingReport, output: Path) -> None:
 
 def parse_general(names: list[str] | None) -> tuple[str, ...]:
     """The data sets that ``--general`` names. Raises `ConfigError` for ``none`` beside others."""
-    from umekomi.train.run import GENERAL
+    from umekomi.train.materials import GENERAL
 
     if names is None:
         return GENERAL
@@ -185,7 +185,7 @@ def parse_preference(
     table: Path | None, target: str | None, text: list[str] | None, group: str | None
 ) -> PreferenceTable | None:
     """What ``--preference`` and the options about it name. Raises `ConfigError` where one needs the other."""
-    from umekomi.train.run import PreferenceTable
+    from umekomi.train.materials import PreferenceTable
 
     if table is None:
         if target or text or group:

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from umekomi.documents.corpus.journal import single_run
-from umekomi.errors import InvalidInput
 from umekomi.evaluate.candidates.opening import CandidateName, open_candidate
-from umekomi.evaluate.datasets import open_task
 from umekomi.evaluate.settings import Watch
-from umekomi.evaluate.tasks import Task
-from umekomi.models.bundle import Bundle
 from umekomi.prove.files import REPORT_JSON, read_training_report
 from umekomi.prove.inputs import ProofSettings, ProofTasks
 from umekomi.prove.measuring import measure
@@ -25,64 +18,19 @@ from umekomi.prove.output.publishing import publish
 from umekomi.prove.results import TrainingReport
 from umekomi.prove.run import prove
 from umekomi.train.data import (
-    Preferences,
     build_dev_task,
-    build_domain_task,
-    check_leakage,
     mine_negatives,
-    read_preferences,
-    read_training_data,
 )
-from umekomi.train.examples import Example, TrainingData
-from umekomi.train.exporting import Exported, Gate, Provenance, add_proof, check_exportable, check_parity, export
+from umekomi.train.exporting import Exported, Gate, Provenance, add_proof, check_parity, export
 from umekomi.train.fitting.estimating import Estimate, estimate_fit
 from umekomi.train.fitting.fit import Fitted, fit
-from umekomi.train.fitting.loading import check_training_extra, open_base
+from umekomi.train.fitting.loading import check_training_extra
 from umekomi.train.fitting.processes import Processes, find_processes
-from umekomi.train.fitting.wishes import check_wishes
-from umekomi.train.journal import LEAKAGE, begin, check_folder
+from umekomi.train.journal import begin, check_folder
+from umekomi.train.materials import GENERAL, Materials, PreferenceTable, read_materials
 from umekomi.train.merging import Merge, Sweep, open_merge, sweep
-from umekomi.train.merging.sweep import check_alphas
 from umekomi.train.settings import TrainingSettings
 from umekomi.train.story import list_alphas, list_pairs, tell_story
-
-GENERAL = ("sample", "sample-retrieval", "sample-sts")
-"""Shipped data sets of everyday Japanese and English: what a model should still be able to do."""
-
-DEV_SHARE = 8
-"""Of the rated pairs, one in so many is dev where nothing but ratings is trained."""
-
-
-@dataclass(frozen=True, slots=True)
-class PreferenceTable:
-    """A table whose ratings steer the model, see `read_preferences`."""
-
-    table: str
-    target: str
-    text: tuple[str, ...] = ()
-    group: str | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Materials:
-    """All that a training is made from, read and checked."""
-
-    bundle: Bundle
-    data: TrainingData
-    preferences: Preferences | None
-    general: tuple[Task, ...]
-
-    @property
-    def steering(self) -> tuple[Example, ...]:
-        """Rated pairs that are trained beside others; none where they are all that is trained."""
-        beside = self.preferences is not None and bool(self.data.test)
-        return self.preferences.train if beside and self.preferences else ()
-
-    @property
-    def tasks(self) -> ProofTasks:
-        """What base and tuned are asked in the end."""
-        domain = build_domain_task(self.data) if self.data.test else None
-        return ProofTasks(domain, self.preferences.task if self.preferences else None, self.general)
 
 
 def train(
@@ -116,45 +64,13 @@ def train(
                 source, settings, folder, general=general, preference=preference, encoding=encoding, watch=own_watch
             )
             if processes.main:
-                begin(folder, _beginning(materials, settings, processes))
+                begin(folder, materials.record(settings, processes=processes.count))
             if finished is not None:
                 watch.notify(f"{folder}: this training is finished")
                 return finished
             return _train(materials, settings, folder, source=source, watch=own_watch, processes=processes)
     finally:
         processes.close()
-
-
-def read_materials(
-    source: Path | None,
-    settings: TrainingSettings,
-    folder: Path | None,
-    *,
-    general: Sequence[str],
-    preference: PreferenceTable | None,
-    encoding: str | None,
-    watch: Watch,
-) -> Materials:
-    """The base, the pairs and the data sets, with everything refused that could not be trained or proved.
-
-    ``folder`` is where rows that leak are listed; where it is None, the error alone names the first of them.
-    """
-    check_alphas(settings.alphas)
-    bundle = open_base(settings.base, notify=watch.notify)
-    check_wishes(settings, bundle.card)
-    check_exportable(bundle, notify=watch.notify)
-    tasks = tuple(open_task(name) for name in general)
-    rated = _read_preferences(preference, settings, encoding, watch.notify)
-    if source is not None:
-        data = read_training_data(source, encoding=encoding, notify=watch.notify)
-        check_leakage(data, listing=None if folder is None else folder / LEAKAGE)
-    elif rated is not None:
-        data = _only_preferences(rated, settings.seed)
-    else:
-        raise InvalidInput("nothing to train on: give pairs, a folder of them, or --preference", param="source")
-    materials = Materials(bundle, data, rated, tasks)
-    _ = materials.tasks  # raises where two data sets have one name
-    return materials
 
 
 def estimate_training(
@@ -333,54 +249,6 @@ def _prove(
     publish(folder, report)
     add_proof(exported.folder, [f"**{report.verdict}.** {report.sentence}", *report.reasons])
     return report
-
-
-def _read_preferences(
-    preference: PreferenceTable | None,
-    settings: TrainingSettings,
-    encoding: str | None,
-    notify: Callable[[str], None],
-) -> Preferences | None:
-    if preference is None:
-        return None
-    return read_preferences(
-        preference.table,
-        target=preference.target,
-        text=preference.text,
-        group=preference.group,
-        seed=settings.seed,
-        encoding=encoding,
-        notify=notify,
-    )
-
-
-def _only_preferences(rated: Preferences, seed: int) -> TrainingData:
-    """Ratings as all that is trained. Their dev shares texts with train: it chooses a step, and proves nothing."""
-    order = np.random.default_rng([seed, 31]).permutation(len(rated.train)).tolist()
-    dev = set(order[: max(1, len(order) // DEV_SHARE)])
-    return TrainingData(
-        objective="similarity",
-        train=tuple(each for row, each in enumerate(rated.train) if row not in dev),
-        dev=tuple(each for row, each in enumerate(rated.train) if row in dev),
-        test=(),
-        corpus=(),
-        digests={"preferences": rated.digest},
-        skipped=dict(rated.skipped),
-        notes=(*rated.notes, f"{len(dev)} pairs of trained groups choose the step and alpha; they prove nothing"),
-    )
-
-
-def _beginning(materials: Materials, settings: TrainingSettings, processes: Processes) -> dict[str, Any]:
-    """What decides the result, as training.json keeps it."""
-    return {
-        "umekomi": version("umekomi"),
-        "settings": settings.record(),
-        "base": materials.bundle.card.fingerprint,
-        "data": materials.data.digests,
-        "preferences": materials.preferences.digest if materials.preferences else None,
-        "processes": processes.count,
-        "general": {task.name: task.origin.digest for task in materials.general},
-    }
 
 
 @contextmanager

@@ -23,7 +23,8 @@ from umekomi.errors import ConfigError, InvalidInput, StoreError
 from umekomi.prove.files import check_proved, read_training_report
 from umekomi.prove.results import TrainingReport
 from umekomi.train import run
-from umekomi.train.run import PreferenceTable, train
+from umekomi.train.materials import PreferenceTable
+from umekomi.train.run import train
 
 pytest.importorskip("sentence_transformers")
 
