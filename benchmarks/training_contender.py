@@ -90,6 +90,7 @@ def run_umekomi(order: dict[str, Any]) -> None:
         max_length=order["max_length"],
         device=order["device"],
         threads=order["threads"],
+        evaluations=order["evaluations"],
         patience=None,
     )
     turnstile = Turnstile()
