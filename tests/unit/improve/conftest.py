@@ -58,4 +58,6 @@ class Workshop:
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     folder = tmp_path_factory.mktemp("workshop")
     notes = write_notes(20)
-    return Workshop(write_documents(folder / "notes", notes), notes, save_word_model(folder / "words", notes))
+    documents = write_documents(folder / "notes", notes)
+    (documents / "broken.pdf").write_bytes(b"%PDF-1.7\nnothing of a PDF follows")
+    return Workshop(documents, notes, save_word_model(folder / "words", notes))

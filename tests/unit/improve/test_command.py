@@ -64,6 +64,7 @@ def test_documents_become_a_better_model_and_one_page_tells_how(
     assert places == sorted(places)
     assert all(each in page for each in told)
     assert str(len(workshop.notes)) in page
+    assert "broken.pdf" in page
     asked = re.findall(r'<span class="query">([^<]+)</span>', page)
     assert any(word in query for query in asked for word in WORDS.values())
 
