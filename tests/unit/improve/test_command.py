@@ -69,6 +69,7 @@ def test_documents_become_a_better_model_and_one_page_tells_how(
     assert any(word in query for query in asked for word in WORDS.values())
 
 
+@pytest.mark.slow
 def test_the_same_command_again_does_nothing_and_a_change_only_what_rests_on_it(
     workshop: Workshop, improved: tuple[Path, str], tmp_path: Path
 ) -> None:
@@ -105,6 +106,7 @@ def test_the_same_command_again_does_nothing_and_a_change_only_what_rests_on_it(
     assert done.stderr.count("finished before") == 1  # the documents were read for the forecast
 
 
+@pytest.mark.slow
 def test_the_promoted_model_answers_and_a_worse_one_changes_nothing(
     workshop: Workshop, improved: tuple[Path, str], tmp_path: Path
 ) -> None:
@@ -152,6 +154,7 @@ def promote(training: Path, config: Path, url: str) -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_twice_goes_on_with_the_same_command(workshop: Workshop, tmp_path: Path) -> None:
     output = tmp_path / "out"
     with chat_server(slowly(build_writer(workshop.notes), 0.02)) as llm:
