@@ -168,9 +168,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--mini-batch-size", type=int, default=16)
     parser.add_argument("--max-length", type=int, default=128)
-    parser.add_argument(
-        "--evaluations", type=int, default=4, help="of dev, by umekomi; its steps do not count"
-    )
+    parser.add_argument("--evaluations", type=int, default=4, help="of dev, by umekomi; its steps do not count")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     asked = parser.parse_args()
