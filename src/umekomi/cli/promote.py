@@ -83,7 +83,8 @@ def promote(
         notify=options.notify,
     )
     if outcome.diff is not None:
-        sys.stderr.write(outcome.diff + "\n")
+        for line in outcome.diff.split("\n"):
+            typer.echo(options.printable(line), err=True)
         options.notify("nothing was changed")
     else:
         _tell(outcome, place)

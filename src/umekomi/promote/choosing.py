@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from umekomi.config import ModelSettings
 from umekomi.engines.hashing import PREFIX as HASHING_PREFIX
 from umekomi.engines.hashing import hashing_bundle
@@ -78,7 +80,7 @@ def _is_at(model: ModelSettings, folder: Path) -> bool:
 def choose_returning(desk: Desk, served: Served) -> ModelSettings:
     """The entry of a model that answered before, as it is in the file or, where it is gone from there, was.
 
-    Raises `ConfigError` where nobody noted how it was.
+    Raises `ConfigError` where nobody noted how it was, or what was noted cannot be read.
     """
     listed = next((model for model in desk.models if model.name == served.name), None)
     if listed is not None:
@@ -88,7 +90,13 @@ def choose_returning(desk: Desk, served: Served) -> ModelSettings:
             f"{desk.file.shown}: {served.name} is not in it any more; list it again, or promote another"
         )
     desk.notify(f"{served.name} is not in {desk.file.shown} any more; it is listed again, as it was")
-    return ModelSettings.model_validate({**served.entry, "aliases": ()})
+    try:
+        return ModelSettings.model_validate({**served.entry, "aliases": ()})
+    except ValidationError:
+        raise ConfigError(
+            f"{desk.history.path}: what it holds of {served.name} is no model's settings; list the model by "
+            "hand, or promote another"
+        ) from None
 
 
 def check_files(model: ModelSettings, recorded: str | None) -> tuple[str, ...]:

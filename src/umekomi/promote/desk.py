@@ -12,7 +12,7 @@ from umekomi.errors import ConfigError, UpstreamError
 from umekomi.promote.configuration.config_file import ConfigFile
 from umekomi.promote.planning import Models, explicit_models, find_owner
 from umekomi.promote.records.history import Event, History, Line
-from umekomi.promote.running import RunningServer, ServedName, root_of
+from umekomi.promote.running import RunningServer, ServedName, is_here, root_of
 
 Notify = Callable[[str], None]
 
@@ -106,6 +106,12 @@ def _find_server(place: Place, settings: Settings, stack: ExitStack, *, notify: 
         raise ConfigError(
             f"{place.config}: the server takes any free port (server.port is 0); name its address with --base-url, "
             "or change the file alone with --file-only"
+        )
+    if place.base_url is None and not is_here(settings.server):
+        # The key in the environment is for the user's own server, and not for whatever a file may name.
+        raise ConfigError(
+            f"{place.config}: server.host '{settings.server.host}' is no address of this machine; if the server "
+            "runs on another one, name it with --base-url, or change the file alone with --file-only"
         )
     server = stack.enter_context(RunningServer(root, api_key=api_key()))
     if server.runs():

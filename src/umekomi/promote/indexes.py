@@ -68,7 +68,7 @@ def _stale(manifest: Path, fingerprints: Sequence[str], model: ModelSettings) ->
         content = json.loads(manifest.read_bytes())
         if content["fingerprint"] not in fingerprints:
             return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return None
     vectors = manifest.with_suffix("")
     count = content.get("count")

@@ -39,8 +39,8 @@ def read_proof(folder: Path, *, force: str | None = None, notify: Callable[[str]
     """The proof in ``folder``, the output of ``umekomi train``, with the model that it is about.
 
     Raises `InvalidInput` where the verdict is not IMPROVED and ``force`` gives no reason, and where the gate
-    failed, which no reason makes good; `BrokenModel` where the files are not those that were
-    proved; as `open_model` does.
+    failed, which no reason makes good, or where the model lies elsewhere; `BrokenModel` where the files are not
+    those that were proved; as `open_model` does.
     """
     report = read_training_report(folder)
     if report.model is None:
@@ -54,7 +54,7 @@ def read_proof(folder: Path, *, force: str | None = None, notify: Callable[[str]
             "was trained; export it again, --force does not help"
         )
     _check_verdict(folder, report, force)
-    model = (folder / report.model.path).resolve()
+    model = _place_of(folder, report.model.path)
     check_proved(model, report.model)
     card = open_model(str(model), notify=notify).card
     if "embedding" not in card.capabilities:
@@ -66,6 +66,20 @@ def read_proof(folder: Path, *, force: str | None = None, notify: Callable[[str]
             "proved by another version of umekomi? Prove it anew"
         )
     return proof
+
+
+def _place_of(folder: Path, path: str) -> Path:
+    """The model that a report in ``folder`` names. Raises `InvalidInput` where that leads out of the folder."""
+    try:
+        model = (folder / path).resolve()
+    except (OSError, ValueError):  # as of a path with a zero byte
+        model = Path()
+    if not model.is_relative_to(folder.resolve()):
+        raise InvalidInput(
+            f"{folder / REPORT_JSON}: the model '{path}' is not in that folder; promote the folder that umekomi "
+            "train wrote, as it is"
+        )
+    return model
 
 
 def _check_verdict(folder: Path, report: TrainingReport, force: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,24 @@ def root_of(settings: ServerSettings) -> str | None:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
+def is_here(settings: ServerSettings) -> bool:
+    """Whether a server with these settings can listen on this machine."""
+    try:
+        found = socket.getaddrinfo(settings.host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        return False
+    return any(_can_listen(family, address) for family, _, _, _, address in found)
+
+
+def _can_listen(family: int, address: Any) -> bool:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as listener:
+            listener.bind(address)
+    except OSError:
+        return False
+    return True
+
+
 class RunningServer:
     """The server at ``root``, with or without ``/v1`` at its end. Close it, or use it in ``with``.
 
@@ -63,7 +82,8 @@ class RunningServer:
     def __init__(self, root: str, *, api_key: str | None) -> None:
         self.root = root.rstrip("/").removesuffix("/v1")
         headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
-        self._client = httpx.Client(headers=headers, timeout=ANSWER_S)
+        # A transport of its own, so that no $HTTP_PROXY gets between: it would see the key, and not this machine.
+        self._client = httpx.Client(headers=headers, timeout=ANSWER_S, transport=httpx.HTTPTransport())
 
     def close(self) -> None:
         self._client.close()

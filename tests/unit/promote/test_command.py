@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from kit.promotions import copy_trained, umekomi, words, write_trained
 from umekomi.config import load_settings
 from umekomi.extras import is_installed
+from umekomi.promote.running import RunningServer
+from umekomi.prove.files import read_training_report, write_training_report
 from umekomi.serve.access.keys import KeyStore
 
 
@@ -87,6 +90,59 @@ def test_a_trial_shows_and_changes_nothing(config: Path, trained: Path) -> None:
     assert "+- name: search@" in told
     assert "nothing was changed" in told
     assert (sorted(config.parent.iterdir()), config.read_bytes()) == before
+
+
+def test_no_key_goes_to_a_machine_that_only_the_file_names(config: Path, trained: Path) -> None:
+    config.write_text("server: {host: 192.0.2.1}\n" + config.read_text())
+    result = umekomi("promote", trained, "--alias", "search")
+    assert result.exit_code == 2
+    assert "'192.0.2.1' is no address of this machine" in words(result)
+
+
+def test_a_server_is_asked_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy, socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+        gone.close()
+        for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        proxy.settimeout(0)
+        with RunningServer(f"http://127.0.0.1:{port}", api_key="secret") as server:
+            assert not server.runs()
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
+
+
+@pytest.mark.parametrize("path", ["../elsewhere", "/", "model\0"])
+def test_a_report_names_no_model_outside_of_its_folder(
+    trained: Path, tmp_path: Path, config: Path, path: str
+) -> None:
+    folder = copy_trained(trained, tmp_path / "out")
+    report = read_training_report(folder)
+    assert report.model is not None
+    model = report.model.model_copy(update={"path": path})
+    write_training_report(folder, report.model_copy(update={"model": model}))
+    assert "is not in that folder" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"alias": ["search"], "step": "promoted", "model": {"name": "other"}},
+        {"alias": "search", "step": "promoted", "model": {"name": ["other"]}},
+        {"alias": "search", "step": "promoted", "model": {"name": "other", "entry": "text"}},
+        {"alias": "search", "step": "lost", "model": {"name": "other"}},
+        "[" * 100_000,
+    ],
+)
+def test_a_line_of_the_history_that_is_none_is_left_out_and_said(config: Path, line: object) -> None:
+    text = line if isinstance(line, str) else json.dumps(line)
+    config.with_name("umekomi.history.jsonl").write_text(text + "\n", encoding="utf-8")
+    result = umekomi("history", "search")
+    assert result.exit_code == 0, words(result)
+    assert "1 lines of" in words(result)
+    assert "never promoted" in words(result)
 
 
 def test_a_link_stays_a_link_and_the_mode_stays(config: Path, trained: Path, tmp_path: Path) -> None:

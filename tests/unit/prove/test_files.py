@@ -63,6 +63,7 @@ def test_a_model_without_files_cannot_be_proved(tmp_path: Path) -> None:
     [
         (None, "cannot be read: No such file .* finished umekomi train"),
         (b"\xff{", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
         (b"[]", "its schema is not"),
         (b'{"schema": "umekomi-results-1"}', "its schema is not"),
         (

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from pydantic import TypeAdapter
 
 from umekomi.errors import StoreError
 
@@ -62,18 +64,9 @@ class Event:
     reason: str | None = None
     umekomi: str = ""
 
-    @classmethod
-    def from_json(cls, content: Any) -> Self:
-        """Raises `ValueError`, `TypeError` or `KeyError` for what is no event."""
-        known = {each.name for each in fields(cls)}
-        values = {key: value for key, value in content.items() if key in known}
-        values["model"] = _served(values["model"])
-        values["before"] = _served(values["before"]) if values.get("before") else None
-        return cls(**values)
 
-
-def _served(content: Mapping[str, Any]) -> Served:
-    return Served(**{each.name: content[each.name] for each in fields(Served) if each.name in content})
+_EVENT = TypeAdapter(Event)
+"""Holds a line to the types above: the file lies where others may write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +163,8 @@ class History:
         events = []
         for line in filter(None, lines):
             try:
-                events.append(Event.from_json(json.loads(line)))
-            except (ValueError, TypeError, KeyError, AttributeError):
+                events.append(_EVENT.validate_python(json.loads(line)))
+            except (ValueError, RecursionError):  # pydantic's errors are the former
                 self.unread += 1
         self.events = tuple(events)
 
