@@ -129,7 +129,6 @@ class DataRecord(Record):
     documents: dict[str, int] = Field(default_factory=dict, description="Split to the number of its documents.")
     digests: dict[str, str] = Field(default_factory=dict, description="File to the SHA-256 of its content.")
     skipped: dict[str, int] = Field(default_factory=dict, description="Reason to the number of rows left out.")
-    negatives: dict[str, int] = Field(default_factory=dict, description="Mined and refused, by reason.")
     notes: tuple[str, ...] = ()
 
 

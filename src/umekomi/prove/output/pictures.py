@@ -27,12 +27,12 @@ def learning(training: TrainedRecord) -> tuple[str, ...]:
     loss = _finite((each.step, each.loss) for each in training.curve)
     dev = _finite((each.step, each.dev) for each in training.curve)
     best = (float(training.best_step), "kept") if training.best_step is not None else None
-    name = metric_name(training.dev_metric or "score")
+    name = metric_name(training.dev_metric or "score on dev")
     drawn = []
     if len(loss) > 1:
         drawn.append(lines([Line("loss", loss)], across="step", up="loss"))
     if len(dev) > 1:
-        drawn.append(lines([Line(f"{name} on dev", dev)], across="step", up=name, marked=best))
+        drawn.append(lines([Line(name, dev)], across="step", up=name, marked=best))
     return tuple(drawn)
 
 

@@ -20,8 +20,7 @@ def data(report: TrainingReport) -> str:
         (split, count, data.documents.get(split, "–"))
         for split, count in (("train", data.train), ("dev", data.dev), ("test", data.test))
     ]
-    counted = [(f"negatives: {reason}", f"{count}") for reason, count in data.negatives.items()]
-    counted += [(f"left out: {reason}", f"{count}") for reason, count in data.skipped.items()]
+    counted = [(f"left out: {reason}", f"{count}") for reason, count in data.skipped.items()]
     hashes = list(data.digests.items())
     return section(
         "What it was trained on",

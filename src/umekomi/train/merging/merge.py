@@ -39,12 +39,6 @@ class Merge:
         _check(self._base, self._tuned)
         self._alpha: float | None = BASE
 
-    @property
-    def changed(self) -> bool:
-        """Whether training changed any weight at all."""
-        torch = require("torch", extra="train")
-        return not all(torch.equal(value, self._tuned[name]) for name, value in self._base.items())
-
     def take(self, alpha: float) -> None:
         """Put the mixture of ``alpha`` into the model: 0 is the base, 1 the tuned weights, bit by bit.
 
@@ -64,12 +58,10 @@ class Merge:
                 state[name].copy_(mix(base, self._tuned[name], alpha))
         self._alpha = alpha
 
-    def candidate(self, alpha: float, *, name: str = "") -> TorchCandidate:
+    def candidate(self, alpha: float) -> TorchCandidate:
         """The mixture of ``alpha`` as a candidate. Candidates share one model, whose weights are changed as one
         after the other is asked; `close` ends all of them."""
-        return TorchCandidate(
-            name or f"alpha {alpha:g}", self.model, self.bundle.card, activate=lambda: self.take(alpha)
-        )
+        return TorchCandidate(f"alpha {alpha:g}", self.model, self.bundle.card, activate=lambda: self.take(alpha))
 
     def close(self) -> None:
         """Give the memory back."""

@@ -50,7 +50,6 @@ def test_both_ends_of_a_merge_are_the_models_that_it_is_made_of(base: Bundle, tm
     tuned = save_tuned(base, tmp_path / "tuned", spread=0.3)
     texts = ["the green apple", "東京は日本の首都です。"]
     with open_merge(base, tuned, device="cpu", threads=1) as merge:
-        assert merge.changed
         for alpha, folder in ((1.0, tuned), (0.0, base.folder), (1.0, tuned)):
             [part] = merge.candidate(alpha).iter_embed(texts, role="document")
             alone = open_sentence_model(folder).encode(texts, prompt="")
@@ -74,7 +73,6 @@ def test_candidates_of_one_merge_keep_their_own_weights_when_used_in_turn(base: 
 
 def test_a_training_that_changed_nothing_is_the_base_at_every_alpha(base: Bundle, tmp_path: Path) -> None:
     with open_merge(base, save_tuned(base, tmp_path / "tuned", spread=0), device="cpu", threads=1) as merge:
-        assert not merge.changed
         assert merge.candidate(0.3).fingerprint == merge.candidate(1).fingerprint == merge.candidate(0).fingerprint
         for alpha in (-0.1, 1.1):
             with pytest.raises(InvalidInput, match="alpha"):
