@@ -123,9 +123,9 @@ def _read_chunks(files: Files, gathered: Gathered, summary: Mapping[str, Any]) -
         table = _read_table(files, _COPY, None)
         gathered.note_digest(gathered.source / _COPY, _COPY)
         gathered.corpus = passages_of_table(table) if table else ()
-        gathered.notes.append(f"{chunks} is gone: which chunks are neighbours is not known")
+        gathered.notes.append(f"{chunks.name} is gone: which chunks are neighbours is not known")
     else:
-        gathered.notes.append(f"neither {chunks} nor {_COPY} is there: the corpus is the texts of the pairs")
+        gathered.notes.append(f"neither {chunks.name} nor {_COPY} is there: the corpus is the texts of the pairs")
 
 
 def _place_chunks(gathered: Gathered) -> None:

@@ -229,7 +229,7 @@ def _proof(lines: Iterable[str]) -> str:
 
 def _shown(value: Any) -> Any:
     """A setting without a path that may be private."""
-    if isinstance(value, str) and value.startswith(_FOLDER_MARKS):
+    if isinstance(value, str) and (value.startswith(_FOLDER_MARKS) or Path(value).exists()):
         return Path(value).name
     return ", ".join(str(each) for each in value) if isinstance(value, list | tuple) else value
 
