@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
-from umekomi.cli.options import printable
+from umekomi.cli.options import printable, progress
 
 
 @pytest.mark.parametrize("text", ["plain", "緑の果物　全角", "👩‍👩‍👧‍👦🇯🇵", "e\u0301", "tab-free … “quotes”"])
@@ -25,3 +27,19 @@ def test_ordinary_text_stays_as_it_is(text: str) -> None:
 )
 def test_what_would_steer_a_terminal_is_written_out(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+def test_a_bar_shows_a_title_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress("[/b] [red]pairs\x1b[2J", total=1) as advance:
+        advance(1)
+    assert "[/b] [red]pairs\\x1b[2J" in screen.getvalue()
+
+
+class Screen(io.StringIO):
+    """A terminal that keeps what it was sent."""
+
+    def isatty(self) -> bool:
+        return True
