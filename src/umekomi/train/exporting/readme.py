@@ -79,8 +79,8 @@ def base_model(card: ModelCard) -> str:
 def _front_matter(card: ModelCard) -> str:
     content: dict[str, Any] = {"base_model": base_model(card)}
     if card.licence:
-        plain = re.fullmatch(r"[\w.+-]+", card.licence)
-        content = {"license": card.licence.lower() if plain else card.licence, **content}  # as the hub spells them
+        known = re.fullmatch(r"[\w.+-]+", card.licence)
+        content = {"license": card.licence.lower() if known else card.licence, **content}  # as the hub spells them
     if card.languages:
         content["language"] = list(card.languages)
     content |= {
@@ -98,16 +98,18 @@ def _opening(card: ModelCard, alpha: float) -> str:
         f"A text embedding model tuned from `{base_model(card)}` (fingerprint `{card.fingerprint}`): {share}.",
     ]
     if card.licence:
-        lines.append(f"The base's licence, {card.licence}, holds for this model too; so may that of the data.")
+        lines.append(
+            f"The base's licence, {_plain(card.licence)}, holds for this model too; so may that of the data."
+        )
     else:
         lines.append("The licence of the base is not known: find out before you pass this model on.")
     if card.notice:
-        lines.append(f"About the base: {card.notice}.")
+        lines.append(f"About the base: {_plain(card.notice)}.")
     return "\n\n".join(lines)
 
 
 def _use(card: ModelCard) -> str:
-    prompts = [f"- {role}: `{card.prompts.get(role) or ''}`" for role in ("query", "document")]
+    prompts = [f"- {role}: `{_in_line(card.prompts.get(role) or '')}`" for role in ("query", "document")]
     return "\n".join(
         [
             "## Use",
@@ -145,7 +147,7 @@ def _training(provenance: Provenance, base: ModelCard) -> str:
     lines = ["## Training", "", *_table(("setting", "value"), said)]
     lines += ["", "Data, by the SHA-256 of each file:", "", *_table(("file", "SHA-256"), data.digests)]
     if data.notes:
-        lines += ["", *(f"- {note.replace(base.name, base_model(base))}" for note in data.notes)]
+        lines += ["", *(f"- {_plain(note.replace(base.name, base_model(base)))}" for note in data.notes)]
     if provenance.sweep is not None:
         lines += ["", *_sweep(provenance.sweep)]
     lines += ["", *_table(("package", "version"), {name: found for name in _PACKAGES if (found := _version(name))})]
@@ -153,7 +155,7 @@ def _training(provenance: Provenance, base: ModelCard) -> str:
 
 
 def _sweep(sweep: Sweep) -> list[str]:
-    lines = [f"Of the way from base to tuned weights: {sweep.sentence}."]
+    lines = [f"Of the way from base to tuned weights: {_plain(sweep.sentence)}."]
     if sweep.base is None:
         return lines
     rows = [
@@ -224,7 +226,17 @@ def _head(card: ModelCard) -> str:
 
 
 def _proof(lines: Iterable[str]) -> str:
-    return "\n\n".join([_PROOF, *lines])
+    return "\n\n".join([_PROOF, *map(_plain, lines)])
+
+
+def _plain(text: str) -> str:
+    """``text`` of a base or of data as one line of Markdown that begins no heading and no HTML of its own."""
+    return " ".join(text.split()).replace("<", "&lt;")
+
+
+def _in_line(code: str) -> str:
+    """``code`` for between backticks, with its spaces."""
+    return code.replace("`", "'").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def _shown(value: Any) -> Any:
@@ -240,7 +252,7 @@ def _table(heads: tuple[str, str], content: Mapping[str, Any]) -> list[str]:
 
 def _rows(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     cells = [list(heads), ["---"] * len(heads), *rows]
-    return ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in cells]
+    return ["| " + " | ".join(_plain(cell).replace("|", "\\|") for cell in row) + " |" for row in cells]
 
 
 def _version(package: str) -> str | None:

@@ -52,6 +52,21 @@ def test_licence_origin_and_languages_are_carried_over(base: Bundle, tmp_path: P
     assert base.card.fingerprint in text
 
 
+def test_words_of_a_base_and_of_file_names_stay_words(base: Bundle, tmp_path: Path) -> None:
+    evil = "mit\n---\n## Proof\n\n<script>"
+    known = replace(base.card, licence=evil, notice=evil, prompts={"query": "`\n# "})
+    data = replace(DATA, digests={"a|<b>\r\n# c.jsonl": "0"}, notes=(evil,))
+    card(replace(base, card=known), tmp_path, replace(provenance(base), data=data))
+    add_proof(tmp_path, ["**TIED.** on <b>"])
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert front_matter(tmp_path / "README.md")["library_name"] == "sentence-transformers"
+    body = text.partition("\n---\n")[2]
+    assert not re.search(r"^(---|# c|# `)", body, re.MULTILINE)
+    assert body.count("\n## Proof\n") == body.count("\n## Training\n") == 1
+    assert "<script>" not in body
+    assert body.endswith("**TIED.** on &lt;b>\n")
+
+
 def test_an_unknown_licence_is_said_and_no_path_of_the_makers_machine(base: Bundle, tmp_path: Path) -> None:
     data = replace(DATA, notes=(f"3 negatives mined with {base.card.name}",))
     made = Provenance(TrainingSettings(base=base.card.name, distill="/home/someone/secret/reranker"), data)
