@@ -75,11 +75,17 @@ def _can_listen(family: int, address: Any) -> bool:
 class RunningServer:
     """The server at ``root``, with or without ``/v1`` at its end. Close it, or use it in ``with``.
 
-    Raises `UpstreamError` for answers that are none of umekomi's, `InvalidKey` where a key is missing or is not for
-    every model, `Unavailable` where it is starting, stopping, or cannot load a model.
+    Raises `ConfigError` for an address that is none or holds a password, `UpstreamError` for answers that are none
+    of umekomi's, `InvalidKey` where a key is missing or is not for every model, `Unavailable` where it is starting,
+    stopping, or cannot load a model.
     """
 
     def __init__(self, root: str, *, api_key: str | None) -> None:
+        if "@" in root:
+            raise ConfigError(
+                "--base-url: holds a user or a password, which would stand in the history; the key of an umekomi "
+                "server is given in $UMEKOMI_API_KEY"
+            )
         self.root = root.rstrip("/").removesuffix("/v1")
         headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
         # A transport of its own, so that no $HTTP_PROXY gets between: it would see the key, and not this machine.

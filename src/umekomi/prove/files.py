@@ -26,8 +26,8 @@ def write_training_report(folder: Path, report: TrainingReport) -> None:
 
 
 def read_training_report(folder: Path) -> TrainingReport:
-    """The report in ``folder``, or the file itself. Raises `InvalidInput` for what is no such file."""
-    path = folder / REPORT_JSON if folder.is_dir() else folder
+    """The report in ``folder``. Raises `InvalidInput` where there is none, or another file of that name."""
+    path = folder / REPORT_JSON
     try:
         content: Any = json.loads(path.read_bytes())
         if not isinstance(content, dict) or content.get("schema") != SCHEMA:

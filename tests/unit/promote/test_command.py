@@ -99,6 +99,13 @@ def test_no_key_goes_to_a_machine_that_only_the_file_names(config: Path, trained
     assert "'192.0.2.1' is no address of this machine" in words(result)
 
 
+def test_no_password_of_an_address_is_kept_or_shown(config: Path, trained: Path) -> None:
+    result = umekomi("promote", trained, "--alias", "search", "--base-url", "http://me:secret@127.0.0.1:1")
+    assert result.exit_code == 2
+    assert "UMEKOMI_API_KEY" in words(result)
+    assert "secret" not in words(result)
+
+
 def test_a_server_is_asked_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as proxy, socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
