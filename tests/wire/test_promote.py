@@ -261,7 +261,7 @@ def remove_report(folder: Path) -> None:
         (cut, "model.safetensors has changed since the model was proved"),
         (change, "model.safetensors has changed since the model was proved"),
         (break_and_prove, "attention"),
-        (remove_report, "is this the folder of a finished umekomi train"),
+        (remove_report, "the report of a finished umekomi train"),
         (lambda folder: prove_anew(folder, gate=False), "the gate failed (int8)"),
         (lambda folder: prove_anew(folder, gate=None), "nobody has checked"),
         (lambda folder: prove_anew(folder, verdict="TIED"), "the verdict is TIED"),

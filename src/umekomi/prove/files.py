@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
-from umekomi.errors import BrokenModel, InvalidInput
+from umekomi.errors import BrokenModel
+from umekomi.evaluate.output.files import read_record
 from umekomi.models.digests import combine, sha256_of_file
 from umekomi.prove.results import SCHEMA, ProvedModel, TrainingReport
 from umekomi.writing import replacing
@@ -27,22 +24,9 @@ def write_training_report(folder: Path, report: TrainingReport) -> None:
 
 def read_training_report(folder: Path) -> TrainingReport:
     """The report in ``folder``. Raises `InvalidInput` where there is none, or another file of that name."""
-    path = folder / REPORT_JSON
-    try:
-        content: Any = json.loads(path.read_bytes())
-        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-            raise InvalidInput(f"{path}: not a report of umekomi train (its schema is not '{SCHEMA}')")
-        return TrainingReport.model_validate(content)
-    except OSError as error:
-        raise InvalidInput(
-            f"{path}: cannot be read: {error.strerror or error}; is this the folder of a finished umekomi train?"
-        ) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"{path}: {where}: {first['msg']}") from None
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{path}: not JSON: {error}") from None
+    return read_record(
+        folder / REPORT_JSON, TrainingReport, schema=SCHEMA, what="the report of a finished umekomi train"
+    )
 
 
 def describe_model(model: Path, fingerprint: str, *, folder: Path) -> ProvedModel:

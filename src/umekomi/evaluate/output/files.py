@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from pydantic import ValidationError
@@ -14,12 +14,14 @@ from pydantic import ValidationError
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.judgement import Finding
 from umekomi.evaluate.outcomes import Outcome, Reduction
-from umekomi.evaluate.results import SCHEMA, Results
+from umekomi.evaluate.results import SCHEMA, Record, Results
 from umekomi.writing import replacing
 
 RESULTS = "results.json"
 SCORES = "scores.csv"
 ITEMS = "items.npz"
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 def write_results(folder: Path, results: Results, findings: tuple[Finding, ...]) -> None:
@@ -43,21 +45,29 @@ def read_results(path: Path) -> tuple[Results, tuple[Finding, ...]]:
     Raises `InvalidInput` for what is no such file.
     """
     path = path / RESULTS if path.is_dir() else path
+    results = read_record(path, Results, schema=SCHEMA, what="a results.json of umekomi evaluate")
+    items = path.with_name(ITEMS)
+    return results, _read_findings(items) if items.exists() else ()
+
+
+def read_record(path: Path, kind: type[AnyRecord], *, schema: str, what: str) -> AnyRecord:
+    """The record in a JSON file of ``schema``. ``what`` such a file is, for messages.
+
+    Raises `InvalidInput` for one that cannot be read or is something else.
+    """
     try:
         content: Any = json.loads(path.read_bytes())
-        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-            raise InvalidInput(f"{path}: not a results.json of umekomi evaluate (its schema is not '{SCHEMA}')")
-        results = Results.model_validate(content)
+        if not isinstance(content, dict) or content.get("schema") != schema:
+            raise InvalidInput(f"{path}: not {what} (its schema is not '{schema}')")
+        return kind.model_validate(content)
     except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise InvalidInput(f"{path}: cannot be read: {error.strerror or error}; name {what}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InvalidInput(f"{path}: {where}: {first['msg']}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{path}: not JSON: {error}") from None
-    items = path.with_name(ITEMS)
-    return results, _read_findings(items) if items.exists() else ()
 
 
 def _arrays(findings: tuple[Finding, ...]) -> dict[str, np.ndarray[Any, Any]]:
