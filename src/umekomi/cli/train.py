@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -165,7 +166,7 @@ def print_verdict(report: TrainingReport, output: Path) -> None:
         typer.echo(options.printable(f"  {reason}"))
     options.notify(f"model: {output / CHECKED}; report: {output / REPORT}; figures: {output / REPORT_JSON}")
     if report.verdict == "IMPROVED":
-        options.notify(f"to serve it: umekomi promote {output} --alias NAME")
+        options.notify(f"to serve it: umekomi promote {shlex.quote(str(output))} --alias NAME")
 
 
 def parse_general(names: list[str] | None) -> tuple[str, ...]:

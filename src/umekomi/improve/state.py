@@ -77,7 +77,8 @@ def load_state(folder: Path) -> State:
         content: Any = json.loads(path.read_bytes())
         if content["schema"] != SCHEMA:
             raise ValueError(f"its schema is '{content['schema']}', not '{SCHEMA}'")
-        steps = {name: Finished(**content["steps"][name]) for name in STEPS if name in content["steps"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        noted = dict(content["steps"])
+        steps = {name: Finished(**noted[name]) for name in STEPS if name in noted}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InvalidInput(f"{path}: cannot be used: {error}; choose another folder with --output") from None
     return State(folder, steps)

@@ -49,7 +49,9 @@ def begin(folder: Path, what: Mapping[str, Any]) -> None:
     try:
         before = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError):
-        raise StoreError(f"{path}: cannot be read; choose another --output") from None
+        before = None
+    if not isinstance(before, dict):
+        raise StoreError(f"{path}: cannot be read; choose another --output")
     differences = list(_differences(before, now))
     if differences:
         raise ConfigError(

@@ -11,7 +11,7 @@ from typing import Any
 from umekomi.documents.corpus.journal import single_run
 from umekomi.evaluate.candidates.opening import CandidateName, open_candidate
 from umekomi.evaluate.settings import Watch
-from umekomi.prove.files import REPORT_JSON, read_training_report
+from umekomi.prove.files import REPORT_JSON, check_proved, read_training_report
 from umekomi.prove.inputs import ProofSettings, ProofTasks
 from umekomi.prove.measuring import measure
 from umekomi.prove.output.publishing import publish
@@ -58,19 +58,28 @@ def train(
     own_watch: Watch = watch if processes.main else _Silent()
     try:
         with _only_run(folder, resume=resume) if processes.main else nullcontext():
-            done = processes.main and (folder / REPORT_JSON).exists()
-            finished = read_training_report(folder) if done else None
+            finished = _read_finished(folder)  # in every process: all must agree that nothing is left to do
             materials = read_materials(
                 source, settings, folder, general=general, preference=preference, encoding=encoding, watch=own_watch
             )
             if processes.main:
                 begin(folder, materials.record(settings, processes=processes.count))
             if finished is not None:
-                watch.notify(f"{folder}: this training is finished")
-                return finished
+                own_watch.notify(f"{folder}: this training is finished")
+                return finished if processes.main else None
             return _train(materials, settings, folder, source=source, watch=own_watch, processes=processes)
     finally:
         processes.close()
+
+
+def _read_finished(folder: Path) -> TrainingReport | None:
+    """What an earlier call proved here; None where none did. Raises `BrokenModel` where its model is gone."""
+    if not (folder / REPORT_JSON).exists():
+        return None
+    report = read_training_report(folder)
+    if report.model is not None:
+        check_proved(folder / report.model.path, report.model)
+    return report
 
 
 def estimate_training(

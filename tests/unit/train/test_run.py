@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,10 +22,12 @@ from kit.fitting import STILL, Watching, pairs, save_base, settings, tensors
 from kit.training_data import write_rows
 from umekomi.documents.corpus.journal import single_run
 from umekomi.embedding.embedder import open_embedder
-from umekomi.errors import ConfigError, InvalidInput, StoreError
+from umekomi.engines.hashing import hashing_bundle
+from umekomi.errors import BrokenModel, ConfigError, InvalidInput, StoreError
 from umekomi.prove.files import check_proved, read_training_report
 from umekomi.prove.results import TrainingReport
 from umekomi.train import run
+from umekomi.train.fitting.wishes import check_wishes
 from umekomi.train.materials import PreferenceTable
 from umekomi.train.run import train
 
@@ -104,6 +109,29 @@ def test_a_finished_run_is_given_back_and_no_other_takes_its_folder(
         start(place, folder, resume=True, epochs=1, negatives=1)
     with pytest.raises(ConfigError, match=r"general\.sample"):
         start(place, folder, resume=True, general=(), **same)
+
+
+def test_a_finished_run_whose_model_is_gone_says_so(
+    place: Path, null: tuple[Path, TrainingReport], tmp_path: Path
+) -> None:
+    shutil.copytree(null[0], tmp_path / "copy")
+    (tmp_path / "copy/model/model.safetensors").unlink()
+    with pytest.raises(BrokenModel, match=r"model\.safetensors is gone since the model was proved"):
+        start(place, tmp_path / "copy", resume=True, learning_rate=0.0, epochs=1, negatives=1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"seed": 2**32}, "--seed 4.29497e+09: give 4294967295 or less"),
+        ({"epochs": 1e7}, "--epochs 1e+07: give 1000 or less, or --max-steps"),
+        ({"epochs": math.nan}, "--epochs nan: give a number over 0"),
+        ({"learning_rate": -1.0}, "--learning-rate -1: give 0 or more"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_by_their_flags(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        check_wishes(settings(Path("base"), **changed), hashing_bundle("hashing:8").card)
 
 
 def test_a_run_that_failed_late_goes_on_without_training_again(
@@ -239,3 +267,5 @@ def test_two_processes_train_as_one_does(place: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "two/training.json").read_text())["processes"] == 2
     both = [[point.loss for point in each.training.curve if point.loss is not None] for each in (report, one)]
     assert np.allclose(*both, rtol=1e-3)
+    again = subprocess.run([*two, "--resume"], check=False, capture_output=True, text=True, env=quiet)
+    assert (again.returncode, again.stderr.count("this training is finished")) == (done.returncode, 1), again.stderr

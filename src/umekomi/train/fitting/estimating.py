@@ -81,6 +81,9 @@ def estimate_fit(
 
     Negatives that would be mined are drawn at random: they are texts of the same lengths.
     """
+    if settings.distill:  # whom a whole training asks once, for minutes or hours, before its first step
+        settings = replace(settings, distill=None)
+        watch.notify("the reranker is not asked in a dry run: its scores of every pair come on top")
     if data.objective == "ranking":
         data = replace(data, train=fill_negatives(data.train, count=settings.negatives, seed=settings.seed))
     with tempfile.TemporaryDirectory(prefix="umekomi-dry-run-") as place:

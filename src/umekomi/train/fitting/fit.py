@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from umekomi.errors import EngineError
+from umekomi.errors import EngineError, StoreError
 from umekomi.evaluate.settings import Watch
 from umekomi.extras import require
 from umekomi.models.bundle import Bundle
@@ -107,9 +107,14 @@ def load_fitted(folder: Path) -> Fitted | None:
     path = folder / FITTED
     if not path.exists():
         return None
-    content = orjson.loads(path.read_bytes())
-    content["notes"] = tuple(content["notes"])
-    return Fitted(folder=folder / TUNED, curve=read_curve(folder), **content)
+    try:
+        content = orjson.loads(path.read_bytes())
+        content["notes"] = tuple(content["notes"])
+        return Fitted(folder=folder / TUNED, curve=read_curve(folder), **content)
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path}: cannot be used: {error}; delete it to fit again from the last checkpoint"
+        ) from None
 
 
 def _run(job: Job, start: Checkpoint | None, watch: Watch) -> tuple[str, float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from umekomi.engines.hashing import PREFIX as HASHING_PREFIX
@@ -154,13 +153,6 @@ def _refuse_static(name: str) -> None:
             f"{name}: is a static model, a table of token vectors without a transformer to train; train {INSTEAD}, "
             "and distil a static model from the result if you need one"
         )
-
-
-def folder_of(path: Path) -> Any:
-    """The ``SentenceTransformer`` that `fit` wrote."""
-    sentence_transformers = require("sentence_transformers", extra="train")
-    with quiet():
-        return sentence_transformers.SentenceTransformer(str(path), device="cpu", local_files_only=True)
 
 
 def _first_line(error: BaseException) -> str:

@@ -127,7 +127,7 @@ class Steering(TrainerCallback):  # type: ignore[misc]
         dev, step, steps = self._course.dev, state.global_step, len(self._course.plan)
         parts = [f"step {step} of {steps} (epoch {self._course.plan.epoch_after(step):.2f}):"]
         parts.append(f"loss {self._last.loss:.4f}," if self._last and self._last.loss is not None else "")
-        best = " (best so far)" if scores[-1] == max(scores) and scores.count(scores[-1]) == 1 else ""
+        best = " (best step so far)" if scores[-1] == max(scores) and scores.count(scores[-1]) == 1 else ""
         parts.append(f"{dev.title if dev else 'dev'}: {scores[-1]:.4f}{best}")
         return " ".join(part for part in parts if part)
 

@@ -11,6 +11,12 @@ from umekomi.models.card import ModelCard
 from umekomi.train.settings import TrainingSettings
 from umekomi.types import NumberFormat
 
+MAX_SEED = 2**32 - 1
+"""What numpy's older generators take, which libraries of training seed."""
+
+MAX_EPOCHS = 1000
+"""All batches are planned before the first step, and nobody means more."""
+
 
 def check_wishes(settings: TrainingSettings, card: ModelCard) -> None:
     """Raise `ConfigError`, naming the flag, for what cannot be done with the model of ``card``."""
@@ -70,6 +76,10 @@ def _out_of_range(settings: TrainingSettings) -> Iterator[tuple[str, float, str]
     for flag, (value, limit) in least.items():
         if value is not None and value < limit:
             yield flag, value, f"give {limit} or more"
+    if settings.seed > MAX_SEED:
+        yield "--seed", settings.seed, f"give {MAX_SEED} or less"
+    if settings.max_steps is None and settings.epochs > MAX_EPOCHS:
+        yield "--epochs", settings.epochs, f"give {MAX_EPOCHS} or less, or --max-steps"
 
 
 def _check_matryoshka(dimensions: Sequence[int], *, dim: int) -> None:

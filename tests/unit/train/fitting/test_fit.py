@@ -31,7 +31,7 @@ from kit.fitting import (
 from kit.model_folders import edit_json
 from kit.tiny_models import save_tiny_reranker
 from umekomi.errors import ConfigError, EngineError, StoreError
-from umekomi.train.fitting.fit import Fitted, fit
+from umekomi.train.fitting.fit import FITTED, Fitted, fit
 from umekomi.train.fitting.keeping.checkpoints import SEAL, find_whole
 from umekomi.train.fitting.keeping.curve import CURVE
 from umekomi.train.fitting.lessons import scoring, teaching
@@ -128,6 +128,14 @@ def test_a_finished_fit_is_given_back(base: Path, whole: Fitted) -> None:
     again = run_fit(base, whole.folder.parent)
     assert again == whole
     assert (whole.folder / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_note_of_a_finished_fit_that_is_damaged_is_named(base: Path, whole: Fitted, tmp_path: Path) -> None:
+    shutil.copytree(whole.folder.parent, tmp_path / "copy")
+    for content in ("{}", "[", '{"notes": [], "steps": 1}'):
+        (tmp_path / "copy" / FITTED).write_text(content)
+        with pytest.raises(StoreError, match="delete it to fit again"):
+            run_fit(base, tmp_path / "copy")
 
 
 def test_a_learning_rate_of_0_leaves_every_weight_as_it_was(base: Path, tmp_path: Path) -> None:

@@ -70,12 +70,19 @@ def _read(path: Path) -> Checkpoint | None:
     try:
         content = orjson.loads((path / SEAL).read_bytes())
         whole = all((path / name).stat().st_size == size for name, size in content["files"].items())
-        return Checkpoint(content["step"], path, content["dev"], content["seconds"]) if whole else None
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        dev = None if content["dev"] is None else float(content["dev"])
+        return Checkpoint(int(content["step"]), path, dev, float(content["seconds"])) if whole else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def read_logged(checkpoint: Checkpoint, name: str) -> list[float]:
     """Every value that the trainer logged under ``name`` up to this checkpoint, in order."""
-    state = orjson.loads((checkpoint.path / "trainer_state.json").read_bytes())
-    return [float(entry[name]) for entry in state["log_history"] if name in entry]
+    path = checkpoint.path / "trainer_state.json"
+    try:
+        state = orjson.loads(path.read_bytes())
+        return [float(entry[name]) for entry in state["log_history"] if name in entry]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path}: cannot be used: {error}; delete {checkpoint.path} to go on from the one before"
+        ) from None

@@ -26,6 +26,7 @@ def write(folder: Path, step: int, dev: float | None = None, *, sealed: bool = T
         lambda path: (path / SEAL).unlink(),
         lambda path: (path / SEAL).write_bytes((path / SEAL).read_bytes()[:-9]),
         lambda path: (path / SEAL).write_text("[]"),
+        lambda path: (path / SEAL).write_bytes((path / SEAL).read_bytes().replace(b'"step":8', b'"step":"x"')),
         lambda path: (path / "model.safetensors").unlink(),
         lambda path: (path / "1_Pooling/config.json").write_bytes(bytes(99)),
     ],
