@@ -16,9 +16,9 @@ from umekomi.embedding.texts import check_texts
 from umekomi.embedding.vectors import check_dimensions, cut_dimensions
 from umekomi.engines.torch.device import COMPUTING, choose_device
 from umekomi.engines.torch.encoder import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, plan_groups
-from umekomi.engines.torch.loading import quietly
+from umekomi.engines.torch.loading import first_line, quietly
 from umekomi.errors import BrokenModel, EngineError, InputTooLong, InvalidInput
-from umekomi.evaluate.results import ModelRecord
+from umekomi.evaluate.candidates.opening import record_card
 from umekomi.extras import require
 from umekomi.models.card import FINGERPRINT_LENGTH, ModelCard
 from umekomi.models.digests import combine
@@ -44,7 +44,7 @@ def open_sentence_model(folder: Path, *, device: str = "cpu") -> Any:
                 str(folder), device=str(place), local_files_only=True, model_kwargs={"dtype": torch.float32}
             )
     except Exception as error:  # whatever the libraries say of a folder that they cannot open
-        raise BrokenModel(f"{folder}: sentence-transformers cannot open it: {_first_line(error)}") from None
+        raise BrokenModel(f"{folder}: sentence-transformers cannot open it: {first_line(error)}") from None
     return model.float().eval()
 
 
@@ -71,16 +71,8 @@ class TorchCandidate:
         on_gpu = model.device.type != "cpu"
         self._budget = batch_tokens or (GPU_BATCH_TOKENS if on_gpu else CPU_BATCH_TOKENS)
         activate()
-        self.record = ModelRecord(
-            name=name,
-            fingerprint=fingerprint_of(model, card),
-            dim=card.dim,
-            precision="fp32",
-            max_tokens=card.max_tokens,
-            prompts={role: card.prompts[role] for role in ("query", "document") if card.prompts.get(role)},
-            licence=card.licence or "",
-            notice=card.notice or "",
-        )
+        known = {"fingerprint": fingerprint_of(model, card), "precision": "fp32"}
+        self.record = record_card(card, name=name).model_copy(update=known)
 
     @property
     def fingerprint(self) -> str:
@@ -145,7 +137,7 @@ class TorchCandidate:
                         f"{self.record.name}: the GPU's memory is too small for {self._budget} tokens at once"
                     ) from None
                 except Exception as error:  # what the libraries say of a tokenizer or a text that they cannot take
-                    raise EngineError(f"{self.record.name}: cannot be run: {_first_line(error)}") from error
+                    raise EngineError(f"{self.record.name}: cannot be run: {first_line(error)}") from error
         if not np.isfinite(vectors).all():
             raise EngineError(f"{self.record.name} gave a vector that is not finite: its weights are broken")
         return vectors
@@ -174,7 +166,3 @@ def _digest(state: Mapping[str, Any]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -191,9 +191,9 @@ def named(bundle: Bundle) -> Iterator[None]:
     except (EngineError, BrokenModel, UnsupportedModel):
         raise
     except (MemoryError, torch.OutOfMemoryError) as error:
-        raise EngineError(f"{bundle.card.name}: not enough memory to load it: {_first_line(error)}") from None
+        raise EngineError(f"{bundle.card.name}: not enough memory to load it: {first_line(error)}") from None
     except Exception as error:
-        raise BrokenModel(f"{bundle.folder}: cannot be loaded and run: {_first_line(error)}") from None
+        raise BrokenModel(f"{bundle.folder}: cannot be loaded and run: {first_line(error)}") from None
 
 
 @contextmanager
@@ -215,5 +215,6 @@ def quietly() -> Iterator[None]:
                 logging.enable_progress_bar()
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What ``error`` says, in one line of at most 300 characters."""
     return " ".join(str(error).split())[:300] or type(error).__name__

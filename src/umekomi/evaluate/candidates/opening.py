@@ -17,6 +17,7 @@ from umekomi.embedding.endpoint import Endpoint
 from umekomi.engines.hashing import PREFIX as HASHING_PREFIX
 from umekomi.errors import ConfigError, EngineError, UpstreamError
 from umekomi.evaluate.results import ModelRecord
+from umekomi.models.card import ModelCard
 from umekomi.models.sources import locate_model
 from umekomi.types import Embeddings, Precision, Role, Truncation, Vectors
 
@@ -78,22 +79,27 @@ def check_candidate(name: CandidateName) -> None:
         locate_model(name.model, notify=lambda message: None)
 
 
+def record_card(card: ModelCard, *, name: str) -> ModelRecord:
+    """What results say of a model in this process, called ``name``."""
+    return ModelRecord(
+        name=name,
+        fingerprint=card.fingerprint,
+        dim=card.dim,
+        precision=card.precision,
+        max_tokens=card.max_tokens,
+        prompts={role: card.prompts[role] for role in ("query", "document") if card.prompts.get(role)},
+        licence=card.licence or "",
+        notice=card.notice or "",
+    )
+
+
 class LocalCandidate:
     """A model in this process."""
 
     def __init__(self, name: CandidateName, embedder: Embedder) -> None:
         card = embedder.card
         self._embedder = embedder
-        self.record = ModelRecord(
-            name=name.text,
-            fingerprint=card.fingerprint,
-            dim=card.dim,
-            precision=card.precision,
-            max_tokens=card.max_tokens,
-            prompts={role: card.prompts[role] for role in ("query", "document") if card.prompts.get(role)},
-            licence=card.licence or "",
-            notice=card.notice or "",
-        )
+        self.record = record_card(card, name=name.text)
 
     @property
     def fingerprint(self) -> str:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from umekomi.engines.hashing import PREFIX as HASHING_PREFIX
+from umekomi.engines.torch.loading import first_line
 from umekomi.errors import BrokenModel, ConfigError, UnsupportedModel
 from umekomi.extras import check_installed, require
 from umekomi.models.bundle import Bundle
@@ -104,7 +105,7 @@ def build_model(bundle: Bundle, *, max_length: int | None) -> Any:
                 parts += _after_transformer(card, parts[0].get_embedding_dimension(), modules)
                 model = sentence_transformers.SentenceTransformer(modules=parts, device="cpu")
         except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise BrokenModel(f"{card.name}: cannot be loaded for training: {_first_line(error)}") from None
+            raise BrokenModel(f"{card.name}: cannot be loaded for training: {first_line(error)}") from None
     if model.get_embedding_dimension() != card.dim:
         raise BrokenModel(
             f"{card.name}: gives vectors of {model.get_embedding_dimension()} numbers; its card says {card.dim}"
@@ -153,7 +154,3 @@ def _refuse_static(name: str) -> None:
             f"{name}: is a static model, a table of token vectors without a transformer to train; train {INSTEAD}, "
             "and distil a static model from the result if you need one"
         )
-
-
-def _first_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
