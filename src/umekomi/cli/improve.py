@@ -69,23 +69,15 @@ def improve(
     slots: Annotated[int | None, typer.Option(min=1, max=256, help="Calls of the LLM at once.")] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Longest wait for one answer, in seconds.")] = 300.0,
     max_tokens: Annotated[int, typer.Option(min=16, help="Longest answer of the LLM, in tokens.")] = 400,
-    epochs: Annotated[float, typer.Option(min=0, help="Passes over the training pairs.")] = 2.0,
+    epochs: options.Epochs = 2.0,
     max_steps: Annotated[int | None, typer.Option(min=1, help="End training after so many steps at most.")] = None,
-    batch_size: Annotated[int, typer.Option(min=2, help="Pairs that are told apart from one another.")] = 64,
-    learning_rate: Annotated[float, typer.Option(min=0, help="At its highest, after the warm-up.")] = 2e-5,
-    max_length: Annotated[
-        int | None, typer.Option(min=8, help="Tokens of a text in training; the model's own limit by default.")
-    ] = None,
+    batch_size: options.BatchSize = 64,
+    learning_rate: options.LearningRate = 2e-5,
+    max_length: options.MaxLength = None,
     lora_rank: Annotated[
         int | None, typer.Option(min=1, help="Train LoRA adapters of this rank and merge them.")
     ] = None,
-    general: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Repeat it: a data set on which nothing may be lost, as umekomi evaluate takes them; the shipped "
-            "samples by default, 'none' for none."
-        ),
-    ] = None,
+    general: options.GeneralSets = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed asks and trains the same way.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda; of training.")] = "auto",
     threads: options.Threads = None,

@@ -53,6 +53,20 @@ TaskColumns = Annotated[
     ),
 ]
 
+Epochs = Annotated[float, typer.Option(min=0, help="Passes over the training pairs.")]
+BatchSize = Annotated[int, typer.Option(min=2, help="Pairs that are told apart from one another.")]
+LearningRate = Annotated[float, typer.Option(min=0, help="At its highest, after the warm-up.")]
+MaxLength = Annotated[
+    int | None, typer.Option(min=8, help="Tokens of a text in training; the model's own limit by default.")
+]
+GeneralSets = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Repeat it: a data set on which nothing may be lost, as umekomi evaluate takes them; the shipped "
+        "samples by default, 'none' for none."
+    ),
+]
+
 
 class RunByDefault(TyperGroup):
     """A group whose command ``run`` is meant where the first word names none: ``umekomi evaluate DATASET…``."""

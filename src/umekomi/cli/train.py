@@ -35,17 +35,15 @@ def train(
     model: Annotated[
         str, typer.Option("--model", "-m", help="The base: a folder, hub id or starter name, in safetensors.")
     ] = options.DEFAULT_MODEL,
-    epochs: Annotated[float, typer.Option(min=0, help="Passes over the training pairs.")] = 2.0,
+    epochs: options.Epochs = 2.0,
     max_steps: Annotated[int | None, typer.Option(min=1, help="End after so many steps at most.")] = None,
-    batch_size: Annotated[int, typer.Option(min=2, help="Pairs that are told apart from one another.")] = 64,
+    batch_size: options.BatchSize = 64,
     mini_batch_size: Annotated[
         int, typer.Option(min=1, help="Texts that run at once; lower it where memory is short.")
     ] = 16,
-    learning_rate: Annotated[float, typer.Option(min=0, help="At its highest, after the warm-up.")] = 2e-5,
+    learning_rate: options.LearningRate = 2e-5,
     scale: Annotated[float, typer.Option(min=0.1, help="Cosines are multiplied by it: 1 / temperature.")] = 50.0,
-    max_length: Annotated[
-        int | None, typer.Option(min=8, help="Tokens of a text in training; the model's own limit by default.")
-    ] = None,
+    max_length: options.MaxLength = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same curve.")] = 0,
     lora_rank: Annotated[
         int | None, typer.Option(min=1, help="Train LoRA adapters of this rank and merge them; try 1e-4 or more.")
@@ -66,13 +64,7 @@ def train(
     tolerated_loss: Annotated[
         float, typer.Option(min=0, max=1, help="Of the general sets' scores, for an alpha to be chosen.")
     ] = 0.01,
-    general: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Repeat it: a data set on which nothing may be lost, as umekomi evaluate takes them; the shipped "
-            "samples by default, 'none' for none."
-        ),
-    ] = None,
+    general: options.GeneralSets = None,
     preference: Annotated[
         Path | None, typer.Option(metavar="TABLE", help="A table with ratings of texts to steer the model by.")
     ] = None,
