@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from umekomi.evaluate.candidates.cost import peak_memory_bytes
 from umekomi.evaluate.settings import Watch
@@ -22,6 +22,9 @@ from umekomi.train.fitting.keeping.space import plan_space, shown
 from umekomi.train.fitting.lessons.rows import fill_negatives
 from umekomi.train.fitting.lessons.steps import StepPlan, evaluation_steps
 from umekomi.train.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from umekomi.train.fitting.training import Lessons
 
 TRIAL_STEPS = 4
 """The first of them is not counted: memory is claimed and caches are filled in it."""
@@ -116,7 +119,7 @@ def estimate_fit(
         )
 
 
-def _longest_first(plan: StepPlan, lessons: Any) -> StepPlan:
+def _longest_first(plan: StepPlan, lessons: Lessons) -> StepPlan:
     """The batch of the longest texts, which decides about memory, and then some as they come."""
     lengths = [len(each.query) + len(each.positive) for each in (*lessons.examples, *lessons.preferences)]
     longest = max(range(len(plan)), key=lambda step: sum(lengths[row] for row in plan.batches[step]))

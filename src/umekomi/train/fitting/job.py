@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from umekomi.errors import ConfigError
 from umekomi.evaluate.settings import Watch
@@ -21,6 +21,9 @@ from umekomi.train.fitting.processes import ALONE, Processes
 from umekomi.train.fitting.wishes import check_wishes, choose_device, choose_number_format
 from umekomi.train.settings import TrainingSettings
 
+if TYPE_CHECKING:
+    from umekomi.train.fitting.training import Lessons
+
 CHECKPOINTS = "checkpoints"
 
 
@@ -31,7 +34,7 @@ class Job:
     bundle: Bundle
     settings: TrainingSettings
     folder: Path
-    lessons: Any
+    lessons: Lessons
     plan: StepPlan
     dev: DevScore | None
     processes: Processes
