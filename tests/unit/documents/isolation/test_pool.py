@@ -26,10 +26,13 @@ sys.argv = ["worker", "{memory}"]
 from umekomi.documents.isolation import worker
 from umekomi.documents.readers import text
 plain = text.read
+def hang(ticks):
+    while True:
+        ticks.open("a").write("."); time.sleep(0.2)
 def read(reading):
     name = reading.path.name
     if name.startswith("crash"): os.kill(os.getpid(), signal.SIGSEGV)
-    if name.startswith("hang"): reading.path.with_suffix(".hangs").touch(); time.sleep(60)
+    if name.startswith("hang"): hang(reading.path.with_suffix(".hangs"))
     if name.startswith("print"): os.write(1, b"a library's noise\\n"); print("more of it")
     if name.startswith("eat"): hold = bytearray(1 << 30)
     yield from plain(reading)
@@ -59,8 +62,9 @@ def write(folder: Path, *names: str) -> list[Path]:
 @pytest.mark.usefixtures("tampered")
 def test_crashes_hangs_noise_and_greed_cost_one_file_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def clock() -> float:
-        """On which the silence is over as soon as the one reader hangs: others may take their time to start."""
-        return time.monotonic() + 300 * (tmp_path / "hang.hangs").exists()
+        """Five minutes go by at each tick of the reader that hangs, and none while another one starts."""
+        ticks = tmp_path / "hang.hangs"
+        return time.monotonic() + 300 * (ticks.stat().st_size if ticks.exists() else 0)
 
     monkeypatch.setattr(pool, "time", SimpleNamespace(monotonic=clock))
     paths = write(tmp_path, "a", "crash", "b", "hang", "c", "print", "d", "eat", "e")
