@@ -11,14 +11,14 @@ from typing import Any
 
 from umekomi.errors import BrokenModel, UnsupportedModel
 from umekomi.models.architectures import BUILDABLE, generates, hidden_size, max_positions, positive_int
-from umekomi.models.card import ModelCard
+from umekomi.models.card import DenseLayer, ModelCard, NormLayer
 from umekomi.models.catalog import CatalogEntry
 from umekomi.models.digests import DigestCache, combine
 from umekomi.models.files import front_matter, read_object, read_optional_object
 from umekomi.models.gguf import read_gguf_card
 from umekomi.models.layout import Layout, read_layout, read_prompts, read_transformer_settings
 from umekomi.models.ranking import is_reranker
-from umekomi.models.weights import SINGLE, find_weights
+from umekomi.models.weights import SINGLE, Weights, find_weights
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -114,9 +114,7 @@ def open_bundle(
         max_tokens=_max_tokens(folder, config, settings, origin.entry),
         pooling=layout.pooling,
         normalize=layout.normalize,
-        weights_digest=_weights_digest(
-            config, [*weights.content, *(folder / layer.path / SINGLE for layer in layout.dense)], digests
-        ),
+        weights_digest=_weights_digest(config, _content(folder, weights, layout.dense), digests),
         tokenizer_digest=_tokenizer_digest(folder, config, settings, digests),
         dense=layout.dense,
         in_pieces=layout.in_pieces,
@@ -142,6 +140,21 @@ def onnx_goes_first(folder: Path, config: Mapping[str, Any]) -> bool:
     if config.get("model_type") in BUILDABLE or generates(config):
         return False
     return not is_reranker(folder, config)
+
+
+def by_safetensors(bundle: Bundle, *, digests: DigestCache) -> Bundle:
+    """``bundle`` by the safetensors that lie beside its shipped ONNX file; itself where there are none.
+
+    Raises `BrokenModel` for safetensors that are cut short.
+    """
+    if bundle.card.format != "onnx":
+        return bundle
+    weights = find_weights(bundle.folder, name=bundle.card.name, onnx_first=False)
+    if weights.format != "safetensors":
+        return bundle
+    digest = _weights_digest(bundle.config, _content(bundle.folder, weights, bundle.card.dense), digests)
+    card = replace(bundle.card, format=weights.format, weights_digest=digest)
+    return replace(bundle, card=card, weights=weights.files)
 
 
 def open_gguf(path: Path, origin: Origin, *, digests: DigestCache) -> Bundle:
@@ -222,8 +235,13 @@ def _tokenizer_limit(folder: Path) -> int | None:
     return int(stated)
 
 
+def _content(folder: Path, weights: Weights, layers: Sequence[DenseLayer | NormLayer]) -> list[Path]:
+    """Every file whose bytes are weights, those of the layers after the pooling too."""
+    return [*weights.content, *(folder / layer.path / SINGLE for layer in layers)]
+
+
 def _weights_digest(config: Mapping[str, Any], files: Sequence[Path], digests: DigestCache) -> str:
-    """Over all weights, those of the dense layers too, and over what config.json says of the computation."""
+    """Over all weights, and over what config.json says of the computation."""
     computed = {key: value for key, value in config.items() if key not in _NOT_COMPUTED}
     return combine([json.dumps(computed, sort_keys=True), *(digests.sha256(path) for path in files)])
 

@@ -10,12 +10,13 @@ from umekomi.engines.hashing import PREFIX as HASHING_PREFIX
 from umekomi.engines.torch.loading import first_line
 from umekomi.errors import BrokenModel, ConfigError, UnsupportedModel
 from umekomi.extras import check_installed, require
-from umekomi.models.bundle import Bundle
+from umekomi.models.bundle import Bundle, by_safetensors
 from umekomi.models.card import ModelCard, Pooling
+from umekomi.models.digests import DigestCache
 from umekomi.models.files import read_json
 from umekomi.models.layout import MODULES
 from umekomi.models.names import FolderName, parse_name
-from umekomi.models.sources import open_model
+from umekomi.models.sources import default_store, open_model
 from umekomi.types import Precision
 
 INSTEAD = "intfloat/multilingual-e5-small, BAAI/bge-base-en-v1.5 or cl-nagoya/ruri-v3-70m"
@@ -43,7 +44,10 @@ def check_training_extra() -> None:
 
 
 def open_base(name: str, *, notify: Callable[[str], None] | None = None) -> Bundle:
-    """The model of this name, which can be trained. Raises what `open_model` raises, and `UnsupportedModel`."""
+    """The model of this name by weights that can be trained: safetensors, also where it runs from an ONNX file.
+
+    Raises what `open_model` raises, and `UnsupportedModel`.
+    """
     if name.startswith(("http://", "https://")):
         raise UnsupportedModel(
             f"{name}: a served model's weights are not here; train a folder or a hub id: {INSTEAD}"
@@ -54,8 +58,11 @@ def open_base(name: str, *, notify: Callable[[str], None] | None = None) -> Bund
     if stem and suffix in _PRECISIONS:
         raise ConfigError(f"{name}: training needs the whole weights; write -m {stem}")
     _refuse_static(name)
-    bundle = open_model(name, notify=notify)
+    opened = open_model(name, notify=notify)
+    bundle = by_safetensors(opened, digests=DigestCache(default_store().digests))
     check_base(bundle)
+    if bundle is not opened and notify:
+        notify(f"{name}: runs from the ONNX file that it ships; the safetensors beside it are trained")
     return bundle
 
 
@@ -65,7 +72,7 @@ def check_base(bundle: Bundle) -> None:
     if card.format == "gguf":
         reason = "is a GGUF file, whose weights are packed for running"
     elif card.format != "safetensors":
-        reason = f"has {card.format} weights only, which run but cannot be trained"
+        reason = f"has {card.format} weights only, which run but cannot be trained{_fetching(card)}"
     elif "embedding" not in card.capabilities:
         reason = f"makes no vectors ({', '.join(card.capabilities)})"
     elif card.in_pieces:
@@ -75,6 +82,14 @@ def check_base(bundle: Bundle) -> None:
     raise UnsupportedModel(
         f"{card.name}: {reason}; train the safetensors model that it was made from, or {INSTEAD}"
     )
+
+
+def _fetching(card: ModelCard) -> str:
+    """How to get the safetensors of a repository, of which only what runs was pulled."""
+    if not card.source.startswith("hub:"):
+        return ""
+    name, _, commit = card.source.removeprefix("hub:").rpartition("@")
+    return f" (where it has safetensors too: hf download {name} --revision {commit} --include '*.safetensors')"
 
 
 def build_model(bundle: Bundle, *, max_length: int | None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,24 @@ def test_a_gguf_file_is_told_what_to_use_instead(tmp_path: Path) -> None:
         loading.open_base(str(tmp_path / "model.gguf"))
 
 
+def test_safetensors_are_trained_where_the_model_runs_from_a_shipped_onnx_file(tmp_path: Path) -> None:
+    folder = save_base(tmp_path / "mpnet", architecture="mpnet", dense=["Tanh"])
+    expected = open_base(folder)
+    (folder / "onnx").mkdir()
+    (folder / "onnx/model.onnx").write_bytes(b"a graph, as repositories ship one")
+    assert open_base(folder).card.format == "onnx"
+    told: list[str] = []
+    bundle = loading.open_base(str(folder), notify=told.append)
+    assert (bundle.card.fingerprint, bundle.weights) == (expected.card.fingerprint, expected.weights)
+    assert ["the safetensors beside it are trained" in line for line in told] == [True]
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UnsupportedModel, match=r"has onnx weights only.*train the safetensors model"):
+        loading.open_base(str(folder))
+    pulled = replace(bundle, card=replace(bundle.card, format="onnx", source="hub:someone/mpnet@4f5e"))
+    with pytest.raises(UnsupportedModel, match=r"hf download someone/mpnet --revision 4f5e --include '\*"):
+        check_base(pulled)
+
+
 def test_rerankers_and_generators_are_refused(tmp_path: Path) -> None:
     for folder, said in (
         (save_tiny_reranker(tmp_path / "reranker", "bert"), "makes no vectors"),
@@ -74,8 +93,6 @@ def test_the_card_decides_about_prompts_and_length(tmp_path: Path) -> None:
 
 
 def test_a_model_without_a_pooling_of_its_own_gets_that_of_its_card(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     folder = save_base(tmp_path / "model", pooling="cls")
     bundle = open_base(folder)
     expected = build_model(bundle, max_length=None).encode(["apple"])
