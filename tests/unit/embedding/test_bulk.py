@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -64,23 +63,40 @@ def test_a_bad_text_at_the_end_stops_before_any_work(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.npz"))
 
 
+STOPPED = """
+import itertools, time
+import numpy as np
+from umekomi.cli.main import main
+savez, calls = np.savez, itertools.count()
+def stop(file, **arrays):
+    if next(calls) == 3:
+        file.write(b"half a window")
+        file.flush()
+        print("stopped", flush=True)
+        time.sleep(600)
+    savez(file, **arrays)
+np.savez = stop
+main()
+"""
+"""The command, which stops of itself in the middle of the fourth window, so that the kill comes before its end."""
+
+
 def test_the_command_survives_kill_9_and_ends_with_the_same_file(tmp_path: Path) -> None:
     source = tmp_path / "texts.txt"
     source.write_text("\n".join(f"line {i} {'y' * (i % 60)}" for i in range(60_000)), encoding="utf-8")
-    command = [sys.executable, "-m", "umekomi", "embed", "-m", "hashing:256", "-f", str(source), "-o"]
+    arguments = ["embed", "-m", "hashing:256", "-f", str(source), "-o"]
+    command = [sys.executable, "-m", "umekomi", *arguments]
     whole, broken = tmp_path / "whole.npy", tmp_path / "broken.npy"
-    subprocess.run([*command, str(whole)], check=True, capture_output=True, timeout=120)
-    process = subprocess.Popen([*command, str(broken)], stderr=subprocess.DEVNULL)
+    subprocess.run([*command, str(whole)], check=True, capture_output=True)
+    stopped = [sys.executable, "-c", STOPPED, *arguments, str(broken)]
+    with subprocess.Popen(stopped, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"stopped\n"
+        process.send_signal(signal.SIGKILL)
     parts = tmp_path / ".broken.npy.parts"
-    deadline = time.monotonic() + 60
-    while len(list(parts.glob("*.npz"))) < 3 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait(20)
-    finished = {path: path.stat().st_mtime_ns for path in parts.glob("*.npz")}
-    assert finished
+    assert (len(list(parts.glob("*.npz"))), len(list(parts.glob("*.partial")))) == (3, 1)
     assert not broken.exists()
-    done = subprocess.run([*command, str(broken)], check=True, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*command, str(broken)], check=True, capture_output=True, text=True)
     assert "60000 texts" in done.stderr
     assert broken.read_bytes() == whole.read_bytes()
     assert np.load(broken, mmap_mode="r").shape == (60_000, 256)
