@@ -29,7 +29,8 @@ class HubStandIn:
     repositories    folder by id; ``main`` is its present content
     gated, private  ids that answer 403 and 401
     cut_after       bytes by file name after which the connection breaks, once
-    pause_s         pause after each block of ``block_bytes`` of a file, to catch a download in the middle
+    pause_s         pause after each block of ``block_bytes`` of a file
+    held            names of files of which one block is sent and no more while they are in here
     requests        ``METHOD path`` of every request so far, with the Range header where there was one
     """
 
@@ -39,6 +40,7 @@ class HubStandIn:
     private: set[str] = field(default_factory=set)
     cut_after: dict[str, int] = field(default_factory=dict)
     pause_s: float = 0.0
+    held: set[str] = field(default_factory=set)
     block_bytes: int = 64 * 1024
     status: int | None = None
     requests: list[str] = field(default_factory=list)
@@ -166,6 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
             except OSError:
                 return  # the client was killed
             time.sleep(self.stand_in.pause_s)
+            while name in self.stand_in.held:
+                time.sleep(0.02)
 
     def _range_start(self, size: int) -> int:
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
