@@ -34,7 +34,18 @@ EN = replace(
 )
 
 
-@pytest.mark.parametrize("pair", [JA, EN, replace(JA, query="水 沸点 気圧", style="keyword")])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        JA,
+        EN,
+        replace(JA, query="水 沸点 気圧", style="keyword"),
+        replace(JA, query="髙島屋 﨑陽軒 沸騰", style="keyword"),
+        replace(JA, query="鄧小平の訪日はいつですか。", positive="邓小平（鄧小平）の訪日"),
+        replace(JA, query="ｺｰﾋｰ適温？"),
+        replace(EN, query="ISO 9001", style="keyword"),
+    ],
+)
 def test_good_queries_pass_every_filter_of_wording(pair: Pair) -> None:
     for reason in (wording.wrong_language, wording.about_the_text, wording.copied):
         assert reason(pair) is None
@@ -42,7 +53,17 @@ def test_good_queries_pass_every_filter_of_wording(pair: Pair) -> None:
 
 @pytest.mark.parametrize(
     ("pair", "query"),
-    [(JA, "At what temperature does water boil?"), (EN, "水は何度で沸騰しますか。"), (JA, "H2O 100"), (JA, "…")],
+    [
+        (JA, "At what temperature does water boil?"),
+        (EN, "水は何度で沸騰しますか。"),
+        (JA, "H2O 100"),
+        (JA, "…"),
+        (JA, "水在多少度沸腾？"),
+        (JA, "水的沸点是多少度？"),
+        (replace(JA, style="keyword"), "水 沸腾 气压"),
+        (EN, "水的沸点"),
+        (EN, "При какой температуре кипит вода?"),
+    ],
 )
 def test_queries_in_another_language_go(pair: Pair, query: str) -> None:
     assert wording.wrong_language(replace(pair, query=query)) is not None

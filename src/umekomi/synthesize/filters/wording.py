@@ -15,6 +15,9 @@ MAX_COPY_SHARE = 0.6
 GRAM = 5
 
 _JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
+_KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa]")
+_KANJI = re.compile(r"[\u4e00-\u9fff]")
+_LETTER = re.compile(r"[A-Za-z]")
 
 _META = {
     "en": re.compile(
@@ -35,13 +38,29 @@ _META = {
 
 def wrong_language(pair: Pair) -> str | None:
     """Why the query is not in its chunk's language; None where it is, or where that is not plain."""
+    if (reason := _lacks_script(pair)) is not None:
+        return reason
     found = language_of(pair.query)
-    if pair.language == "ja" and not _JAPANESE.search(pair.query):
-        return f"no Japanese in it: {pair.query}"
     kanji_only = (found, pair.language) == ("zh", "ja")
     if found and pair.language and found != pair.language and not kanji_only:
         return f"in '{found}', and its chunk is in '{pair.language}'"
     return None
+
+
+def _lacks_script(pair: Pair) -> str | None:
+    """Why the query's characters are not those of its chunk's language: LLMs like to answer Japanese in Chinese."""
+    query = unicodedata.normalize("NFKC", pair.query)
+    if pair.language == "en":
+        return None if _LETTER.search(query) else f"no English in it: {pair.query}"
+    if pair.language != "ja":
+        return None
+    if not _JAPANESE.search(query):
+        return f"no Japanese in it: {pair.query}"
+    if pair.style != "keyword" and not _KANA.search(query):
+        return f"no kana in it, as no Japanese sentence is: {pair.query}"
+    strange = set(_KANJI.findall(query)) - set(pair.positive)
+    chinese = sorted(char for char in strange if not char.encode("cp932", errors="ignore"))
+    return f"'{''.join(chinese)}' is not used in Japanese: {pair.query}" if chinese else None
 
 
 def about_the_text(pair: Pair) -> str | None:
