@@ -15,7 +15,7 @@ from umekomi.errors import UmekomiError
 from umekomi.evaluate.results import ModelRecord
 from umekomi.models.sources import open_model
 from umekomi.prove.files import describe_model, write_training_report
-from umekomi.prove.results import GateCheck, GateRecord, TrainingReport
+from umekomi.prove.results import ComparisonRecord, GateCheck, GateRecord, TrainingReport
 
 Verdict = Literal["IMPROVED", "TIED", "REGRESSED"]
 
@@ -48,12 +48,36 @@ def prove_anew(folder: Path, *, verdict: Verdict = "IMPROVED", gate: bool | None
         tuned=record,
         model=describe_model(folder / "model", card.fingerprint, folder=folder),
         metrics=(),
-        comparisons=(),
+        comparisons=(_comparison(verdict),),
         datasets=(),
         gate=None if gate is None else GateRecord(passed=gate, checks=(check,)),
     )
     write_training_report(folder, report)
     return folder
+
+
+def _comparison(verdict: Verdict) -> ComparisonRecord:
+    """The one that decides, so that it comes to ``verdict``."""
+    delta = {"IMPROVED": 0.1, "TIED": 0.0, "REGRESSED": -0.1}[verdict]
+    return ComparisonRecord(
+        part="domain",
+        dataset="test",
+        metric="ndcg@10",
+        base=0.5,
+        tuned=0.5 + delta,
+        delta=delta,
+        ci95=(delta - 0.05, delta + 0.05),
+        p=0.001 if delta else 1.0,
+        p_adjusted=0.001 if delta else 1.0,
+        decides=True,
+        verdict="better" if delta > 0 else "worse" if delta < 0 else "tied",
+        wins=None,
+        ties=None,
+        losses=None,
+        detectable=None,
+        items=100,
+        sentence="",
+    )
 
 
 def umekomi(*arguments: str | Path) -> Result:

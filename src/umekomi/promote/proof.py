@@ -12,6 +12,7 @@ from umekomi.models.card import ModelCard
 from umekomi.models.sources import open_model
 from umekomi.prove.files import REPORT_JSON, check_proved, read_training_report
 from umekomi.prove.results import TrainingReport
+from umekomi.prove.verdict import verdict_of
 from umekomi.types import NumberFormat
 
 
@@ -39,19 +40,20 @@ def read_proof(folder: Path, *, force: str | None = None, notify: Callable[[str]
     """The proof in ``folder``, the output of ``umekomi train``, with the model that it is about.
 
     Raises `InvalidInput` where the verdict is not IMPROVED and ``force`` gives no reason, and where the gate
-    failed, which no reason makes good, or where the model lies elsewhere; `BrokenModel` where the files are not
-    those that were proved; as `open_model` does.
+    failed, which no reason makes good, where the report contradicts itself, or where the model lies elsewhere;
+    `BrokenModel` where the files are not those that were proved; as `open_model` does.
     """
     report = read_training_report(folder)
     if report.model is None:
         raise InvalidInput(
             f"{folder / REPORT_JSON}: is about no exported model; was it written by a whole umekomi train?"
         )
-    if report.gate is not None and not report.gate.passed:
-        failed = ", ".join(check.name for check in report.gate.checks if not check.passed) or "unnamed"
+    _check_figures(folder, report)
+    failed = [check.name for check in report.gate.checks if not check.passed] if report.gate is not None else []
+    if failed or (report.gate is not None and not report.gate.passed):
         raise InvalidInput(
-            f"{folder}: the gate failed ({failed}): the exported files do not give the vectors of the model that "
-            "was trained; export it again, --force does not help"
+            f"{folder}: the gate failed ({', '.join(failed) or 'unnamed'}): the exported files do not give the "
+            "vectors of the model that was trained; export it again, --force does not help"
         )
     _check_verdict(folder, report, force)
     model = _place_of(folder, report.model.path)
@@ -82,6 +84,17 @@ def _place_of(folder: Path, path: str) -> Path:
     return model
 
 
+def _check_figures(folder: Path, report: TrainingReport) -> None:
+    """Raises `InvalidInput` where the verdict is not what the report's own comparisons come to."""
+    tolerated = report.settings.get("tolerated_loss")
+    found = verdict_of(report.comparisons, tolerated_loss=tolerated if isinstance(tolerated, float) else 0.0)
+    if found != report.verdict:
+        raise InvalidInput(
+            f"{folder / REPORT_JSON}: its verdict is {report.verdict}, and its comparisons come to {found}; it was "
+            "changed since it was written. Promote the folder as umekomi train wrote it"
+        )
+
+
 def _check_verdict(folder: Path, report: TrainingReport, force: str | None) -> None:
     if force is not None and (not force.strip() or force.startswith("-")):
         raise InvalidInput("--force: give the reason, which is written into the history", param="force")
@@ -89,8 +102,8 @@ def _check_verdict(folder: Path, report: TrainingReport, force: str | None) -> N
         return
     if report.verdict != "IMPROVED":
         raise InvalidInput(
-            f"{folder}: the verdict is {report.verdict}: {report.sentence} Nothing was changed; to serve it all "
-            "the same, give your reason with --force 'REASON'"
+            f"{folder}: the verdict is {report.verdict}: {report.sentence.rstrip('.')}. Nothing was changed; to "
+            "serve it all the same, give your reason with --force 'REASON'"
         )
     if report.gate is None:
         raise InvalidInput(

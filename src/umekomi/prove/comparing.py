@@ -102,11 +102,6 @@ class Judged:
     detectable: float | None = None
     needed: int = FEWEST_UNITS
 
-    def regressed(self, tolerated_loss: float) -> bool:
-        """Whether this alone makes the training a regression; only a general set may lose what is tolerated."""
-        allowed = tolerated_loss if self.trial.part == "general" else 0.0
-        return self.direction == "worse" and -self.difference.delta > allowed
-
 
 def trial_of(part: Part, task: Task, base: Measured, tuned: Measured) -> Trial:
     """Both models' measures on ``task``; of a general set only the primary one, which decides."""

@@ -5,7 +5,7 @@ Pure: outcomes of both models in, a verdict out. At most 5 % of trainings that c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from umekomi.evaluate.results import Verdict as Direction
@@ -37,20 +37,29 @@ def decide(trials: Sequence[Trial], *, tolerated_loss: float, resamples: int, se
     """
     found = [compare_trial(trial, resamples=resamples, seed=seed) for trial in trials]
     judged = _judge_primaries(trials, [each[0] for each in found])
-    regressed = any(each.regressed(tolerated_loss) for each in judged)
-    improved = any(each.trial.part != "general" and each.direction == "better" for each in judged)
-    verdict: Verdict = "REGRESSED" if regressed else "IMPROVED" if improved else "TIED"
     comparisons = [
         record
         for each, differences in zip(judged, found, strict=True)
         for record in (_primary_record(each), *_other_records(each.trial, differences[1:]))
     ]
     return Decision(
-        verdict,
+        verdict_of(comparisons, tolerated_loss=tolerated_loss),
         wording.sentence(judged, tolerated_loss),
         tuple(wording.reasons(judged, tolerated_loss)),
         tuple(comparisons),
     )
+
+
+def verdict_of(comparisons: Iterable[ComparisonRecord], *, tolerated_loss: float) -> Verdict:
+    """What the rows that decide come to, by the rule of `decide`."""
+    found: Verdict = "TIED"
+    for each in comparisons:
+        allowed = tolerated_loss if each.part == "general" else 0.0
+        if each.decides and each.verdict == "worse" and -each.delta > allowed:
+            return "REGRESSED"
+        if each.decides and each.verdict == "better" and each.part != "general":
+            found = "IMPROVED"
+    return found
 
 
 def _judge_primaries(trials: Sequence[Trial], differences: Sequence[Difference]) -> list[Judged]:

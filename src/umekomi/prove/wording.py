@@ -32,7 +32,7 @@ def sentence(judged: Sequence[Judged], tolerated_loss: float) -> str:
         said.append("no general set was asked, so what was forgotten is not known")
     lost = [each for each in general if each.direction == "worse"]
     for each in lost:
-        verb = "more than the tolerated" if each.regressed(tolerated_loss) else "within the tolerated"
+        verb = "more than the tolerated" if -each.difference.delta > tolerated_loss else "within the tolerated"
         said.append(f"{clause(each.trial, each.difference, each.p)}, {verb} {tolerated_loss:.3f}")
     kept = [each.trial.dataset for each in general if each.direction != "worse" and each.p is not None]
     if kept:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.promotions import copy_trained, umekomi, words, write_trained
+from kit.promotions import Verdict, copy_trained, umekomi, words, write_trained
 from umekomi.config import load_settings
 from umekomi.extras import is_installed
 from umekomi.promote.running import RunningServer
@@ -131,6 +131,29 @@ def test_a_report_names_no_model_outside_of_its_folder(
     model = report.model.model_copy(update={"path": path})
     write_training_report(folder, report.model_copy(update={"model": model}))
     assert "is not in that folder" in refused(folder)
+
+
+@pytest.mark.parametrize("verdict", ["IMPROVED", "TIED"])
+def test_a_report_whose_verdict_was_changed_is_refused_whatever_the_reason(
+    verdict: Verdict, config: Path, trained: Path, tmp_path: Path
+) -> None:
+    folder = copy_trained(trained, tmp_path / "changed", verdict="REGRESSED")
+    report = read_training_report(folder)
+    write_training_report(folder, report.model_copy(update={"verdict": verdict}))
+    before = config.read_bytes()
+    for force in ((), ("--force", "I know better")):
+        told = refused(folder, "search", *force)
+        assert f"its verdict is {verdict}, and its comparisons come to REGRESSED" in told
+    assert config.read_bytes() == before
+
+
+def test_a_gate_of_which_a_check_failed_did_not_pass(config: Path, trained: Path, tmp_path: Path) -> None:
+    folder = copy_trained(trained, tmp_path / "changed", gate=False)
+    report = read_training_report(folder)
+    assert report.gate is not None
+    gate = report.gate.model_copy(update={"passed": True})
+    write_training_report(folder, report.model_copy(update={"gate": gate}))
+    assert "the gate failed (int8)" in refused(folder)
 
 
 @pytest.mark.parametrize(
