@@ -32,6 +32,13 @@ def train(
             ".xlsx) of query and positive, or of two texts and a score. May be left out with --preference.",
         ),
     ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Repeat it: USE=COLUMN, where USE is query, positive, negatives, first, second, score, group or "
+            "id; guessed where left out.",
+        ),
+    ] = None,
     model: Annotated[
         str, typer.Option("--model", "-m", help="The base: a folder, hub id or starter name, in safetensors.")
     ] = options.DEFAULT_MODEL,
@@ -124,10 +131,15 @@ def train(
         cache=cache,
     )
     table = parse_preference(preference, target, text, group)
+    named = options.task_columns(columns)
+    if named and source is None:
+        raise ConfigError("--columns is about pairs: give them before --preference")
     names = parse_general(general)
     watch = TrainingWatch()
     if dry_run:
-        estimate = run.estimate_training(source, settings, preference=table, encoding=encoding, watch=watch)
+        estimate = run.estimate_training(
+            source, settings, preference=table, columns=named, encoding=encoding, watch=watch
+        )
         for line in estimate.lines():
             typer.echo(options.printable(line))
         return
@@ -138,6 +150,7 @@ def train(
         watch=watch,
         general=names,
         preference=table,
+        columns=named,
         encoding=encoding,
         resume=resume,
     )

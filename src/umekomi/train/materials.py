@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -50,12 +50,13 @@ class PreferenceTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Materials:
-    """All that a training is made from, read and checked."""
+    """All that a training is made from, read and checked; ``columns`` as the user named them."""
 
     bundle: Bundle
     data: TrainingData
     preferences: Preferences | None
     general: tuple[Task, ...]
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def steering(self) -> tuple[Example, ...]:
@@ -76,6 +77,7 @@ class Materials:
             "settings": settings.record(),
             "base": self.bundle.card.fingerprint,
             "data": self.data.digests,
+            "columns": dict(self.columns) or None,
             "preferences": self.preferences.digest if self.preferences else None,
             "processes": processes,
             "general": {task.name: task.origin.digest for task in self.general},
@@ -89,6 +91,7 @@ def read_materials(
     *,
     general: Sequence[str],
     preference: PreferenceTable | None,
+    columns: Mapping[str, str],
     encoding: str | None,
     watch: Watch,
 ) -> Materials:
@@ -103,13 +106,13 @@ def read_materials(
     tasks = tuple(open_task(name) for name in general)
     rated = _read_preferences(preference, settings, encoding, watch.notify)
     if source is not None:
-        data = read_training_data(source, encoding=encoding, notify=watch.notify)
+        data = read_training_data(source, columns=columns, encoding=encoding, notify=watch.notify)
         check_leakage(data, listing=None if folder is None else folder / LEAKAGE)
     elif rated is not None:
         data = _only_preferences(rated, settings.seed)
     else:
         raise InvalidInput("nothing to train on: give pairs, a folder of them, or --preference", param="source")
-    materials = Materials(bundle, data, rated, tasks)
+    materials = Materials(bundle, data, rated, tasks, columns)
     _ = materials.tasks  # raises where two data sets have one name
     return materials
 

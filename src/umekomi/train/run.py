@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from umekomi.documents.corpus.journal import single_run
@@ -41,6 +42,7 @@ def train(
     watch: Watch,
     general: Sequence[str] = GENERAL,
     preference: PreferenceTable | None = None,
+    columns: Mapping[str, str] = MappingProxyType({}),
     encoding: str | None = None,
     resume: bool = False,
 ) -> TrainingReport | None:
@@ -48,6 +50,7 @@ def train(
 
     general     data sets on which nothing may be lost, as `open_task` names them
     preference  ratings that are trained, too; by themselves where ``source`` is None
+    columns     of pairs by their use, as `read_training_data` takes them
     resume      go on with what an earlier call left in ``folder``; a finished training is given back
 
     None in processes of ``accelerate launch`` other than the main one, which alone writes. Raises `ConfigError` and
@@ -60,7 +63,14 @@ def train(
         with _only_run(folder, resume=resume) if processes.main else nullcontext():
             finished = _read_finished(folder)  # in every process: all must agree that nothing is left to do
             materials = read_materials(
-                source, settings, folder, general=general, preference=preference, encoding=encoding, watch=own_watch
+                source,
+                settings,
+                folder,
+                general=general,
+                preference=preference,
+                columns=columns,
+                encoding=encoding,
+                watch=own_watch,
             )
             if processes.main:
                 begin(folder, materials.record(settings, processes=processes.count))
@@ -87,13 +97,21 @@ def estimate_training(
     settings: TrainingSettings,
     *,
     preference: PreferenceTable | None = None,
+    columns: Mapping[str, str] = MappingProxyType({}),
     encoding: str | None = None,
     watch: Watch,
 ) -> Estimate:
     """What `train` would take, by a few real steps; nothing is kept. Raises as `train` does."""
     check_training_extra()
     materials = read_materials(
-        source, settings, None, general=(), preference=preference, encoding=encoding, watch=watch
+        source,
+        settings,
+        None,
+        general=(),
+        preference=preference,
+        columns=columns,
+        encoding=encoding,
+        watch=watch,
     )
     return estimate_fit(
         materials.data, settings, bundle=materials.bundle, preferences=materials.steering, watch=watch

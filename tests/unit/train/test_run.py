@@ -50,7 +50,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(place: Path, folder: Path, *, watch: Watching | None = None, **changes: Any) -> TrainingReport:
-    how = {name: changes.pop(name) for name in ("resume", "general", "preference") if name in changes}
+    how = {name: changes.pop(name) for name in ("resume", "general", "preference", "columns") if name in changes}
     source = changes.pop("source", place / "pairs.jsonl")
     report = train(
         source,
@@ -107,6 +107,8 @@ def test_a_finished_run_is_given_back_and_no_other_takes_its_folder(
         start(place, folder, **same)
     with pytest.raises(ConfigError, match=r"settings\.learning_rate was 0.0 and is 0.001"):
         start(place, folder, resume=True, epochs=1, negatives=1)
+    with pytest.raises(ConfigError, match="columns was null and is"):
+        start(place, folder, resume=True, columns={"query": "query"}, **same)
     with pytest.raises(ConfigError, match=r"general\.sample"):
         start(place, folder, resume=True, general=(), **same)
 

@@ -109,7 +109,7 @@ def _read_split(
     gathered.note_digest(gathered.source / name, name)
     if table is not None:
         known = {passage.id: passage for passage in gathered.corpus}
-        examples = gathered.take(read_rows(table, known=known), name)
+        examples = gathered.take(read_rows(table, known=known, named=gathered.named), name)
         gathered.splits[split] = with_own_ids(gathered, examples)
 
 

@@ -12,7 +12,7 @@ from umekomi.errors import InvalidInput
 from umekomi.evaluate.metrics.repeats import fold
 from umekomi.synthesize.pairs import SPLITS, Split
 from umekomi.train.data.passages import with_missing
-from umekomi.train.data.rows import Rows
+from umekomi.train.data.rows import Columns, Rows
 from umekomi.train.examples import Example, Objective, Passage, TrainingData
 
 MIN_PAIRS = 2
@@ -28,9 +28,11 @@ _KINDS: dict[Objective, str] = {"ranking": "queries and their texts", "similarit
 
 @dataclass(slots=True)
 class Gathered:
-    """The fields are those of `TrainingData`; ``advice`` is what to do about a split without pairs."""
+    """The fields are those of `TrainingData`; ``named`` are columns that the user named, and ``advice`` is what to
+    do about a split without pairs."""
 
     source: Path
+    named: Columns = field(default_factory=dict)
     splits: dict[Split, list[Example]] = field(default_factory=lambda: {split: [] for split in SPLITS})
     objective: Objective | None = None
     corpus: tuple[Passage, ...] = ()

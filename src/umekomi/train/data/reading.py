@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from umekomi.evaluate.datasets import open_table
+from umekomi.evaluate.datasets.columns import check_uses
 from umekomi.evaluate.datasets.sources import open_files, split_source
 from umekomi.synthesize.output.files import SUMMARY
 from umekomi.train.data.folders import find_lone_train, read_folder, read_synthesis
@@ -19,6 +21,7 @@ from umekomi.train.examples import TrainingData
 def read_training_data(
     source: Path,
     *,
+    columns: Mapping[str, str] = MappingProxyType({}),
     encoding: str | None = None,
     notify: Callable[[str], None],
 ) -> TrainingData:
@@ -28,6 +31,8 @@ def read_training_data(
               or one table (CSV, TSV, JSON Lines, JSON, Parquet, XLSX, also in .zip or .gz; ``#`` names a member),
               which is split by documents and near-duplicates. Splits owe to the content alone, not to any seed:
               whoever trains again with another one is tested on the same pairs
+    columns   of tables by their use, as in an evaluation: query, positive, negatives, first, second, score, group,
+              id; the others are known by their names
     encoding  of CSV and JSON; found out where None
     notify    told what was left out and how the data were read
 
@@ -36,7 +41,7 @@ def read_training_data(
     """
     path, _ = split_source(str(source))
     files = open_files(path, str(path))
-    gathered = Gathered(path)
+    gathered = Gathered(path, named=check_uses(columns))
     if not path.is_dir():
         _read_file(str(source), gathered, encoding)
     elif (path / SUMMARY).is_file():
@@ -56,7 +61,7 @@ def read_training_data(
 def _read_file(source: str, gathered: Gathered, encoding: str | None) -> None:
     path, _ = split_source(source)
     gathered.note_digest(path, path.name)
-    rows = read_rows(open_table(source, encoding=encoding), known={})
+    rows = read_rows(open_table(source, encoding=encoding), known={}, named=gathered.named)
     examples = with_own_ids(gathered, gathered.take(rows, path.name))
     if len({example.document_id for example in examples}) == 1 and examples[0].document_id:
         gathered.notes.append(f"every row is of '{examples[0].document_id}': pairs are split by their texts alone")

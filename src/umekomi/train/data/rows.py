@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.datasets.cells import label_of, score_of, shown, text_of
@@ -18,6 +18,8 @@ from umekomi.evaluate.datasets.tables import Row, Table
 from umekomi.evaluate.metrics.repeats import fold
 from umekomi.evaluate.tasks import TaskKind
 from umekomi.train.examples import Example, Objective, Passage
+
+Columns: TypeAlias = Mapping[ColumnRole, str]
 
 SHOWN_ROWS = 20
 
@@ -38,48 +40,59 @@ class Rows:
     notes: tuple[str, ...] = ()
 
 
-def read_rows(table: Table, *, known: Mapping[str, Passage]) -> Rows:
+def read_rows(table: Table, *, known: Mapping[str, Passage], named: Columns = MappingProxyType({})) -> Rows:
     """The pairs of ``table``: of queries and the texts that answer them, or of two texts and how alike they are.
 
     known  passages by id: they give documents to pairs that name their chunk, and whole texts to rows of a report,
            which cuts long ones
+    named  columns that the user named; the others are known by their names, as in an evaluation
 
-    Columns are known by their names, as in an evaluation. Raises `InvalidInput` for columns that make no pairs, for
-    rows without a query or a positive, all of them listed, and for a score that is no number.
+    Raises `InvalidInput` for columns that make no pairs, for rows without a query or a positive, all of them
+    listed, and for a score that is no number.
     """
-    plan = _plan(table)
+    plan = _plan(table, named)
     likeness = None
     if plan.kind == "retrieval" and not _negative_columns(table, plan):
         likeness = _likeness_column(table, plan)
     if likeness is not None:
-        found: dict[ColumnRole, str] = {"first": plan.columns["query"], "second": plan.columns["positive"]}
-        plan = plan_columns(table, found | {"score": likeness}, "pairs")
+        texts: dict[ColumnRole, str] = {"first": plan.columns["query"], "second": plan.columns["positive"]}
+        others = {role: column for role, column in named.items() if role in ("group", "id")}
+        plan = plan_columns(table, texts | {"score": likeness} | others, "pairs")
     rows = _read_scored(table, plan) if plan.kind == "pairs" else _Ranking(table, plan, known).read()
-    return replace(rows, notes=(*table.notes, *rows.notes, *_meanings(plan)))
+    return replace(rows, notes=(*table.notes, *rows.notes, *_meanings(plan, named)))
 
 
-def _plan(table: Table) -> Plan:
+def _plan(table: Table, named: Columns) -> Plan:
     kinds: tuple[TaskKind, ...] = ("pairs", "retrieval")
+    wrong = {}
     for kind in kinds:
-        with suppress(InvalidInput):
-            return plan_columns(table, {}, kind)
+        try:
+            return plan_columns(table, named, kind)
+        except InvalidInput as error:
+            wrong[kind] = error
+    if named:
+        scored = {"first", "second", "score"} & named.keys() and not {"query", "positive"} & named.keys()
+        raise wrong["pairs" if scored else "retrieval"]
     raise InvalidInput(
         f"{table.name}: no pairs to train on in the columns {listed(table.columns)}; training needs query and "
-        "positive, with negatives if there are any, or sentence1, sentence2 and score; rename the columns",
+        "positive, with negatives if there are any, or sentence1, sentence2 and score; name them with --columns, "
+        "for example --columns query=COLUMN --columns positive=COLUMN",
         param="source",
     )
 
 
-def _meanings(plan: Plan) -> list[str]:
-    """What columns were taken for, where their names do not say it."""
+def _meanings(plan: Plan, named: Columns) -> Iterator[str]:
+    """What columns were taken for, where neither their names say it nor the user did."""
     used: tuple[ColumnRole, ...] = ("query", "positive", "first", "second", "score")
-    read = [f"'{plan.columns[role]}' as {role}" for role in used if plan.columns.get(role, role) != role]
+    taken = [(role, plan.columns[role]) for role in used if role in plan.columns]
+    guessed = [f"{role} = '{column}'" for role, column in taken if column != role and column not in named.values()]
+    if guessed:
+        yield f"columns guessed: {', '.join(guessed)}; choose others with --columns"
     if "score" in plan.columns:
         meaning = (
             "how alike two texts are" if plan.kind == "pairs" else "a judgement, 0 for a text that does not answer"
         )
-        read.append(f"'{plan.columns['score']}' says {meaning}")
-    return [f"columns: {', '.join(read)}"] if read else []
+        yield f"the column '{plan.columns['score']}' says {meaning}"
 
 
 def _likeness_column(table: Table, plan: Plan) -> str | None:
@@ -254,13 +267,14 @@ def _labelled(example: Example, row: Row, plan: Plan, *, place: Table, index: in
         return (label_of(row.get(column), where) if column is not None else None) or ""
 
     exported = "positive_id" in row and "query_id" in row
-    document = next((column for column in _DOCUMENTS if column in row), None)
+    group = plan.columns.get("group")
+    known = None if group and "group" not in plan.guessed else next((c for c in _DOCUMENTS if c in row), None)
     page = str(row.get("page"))
     return replace(
         example,
         id=label(plan.columns.get("id", "query_id")) or str(place.places[index]),
         chunk_id=label(plan.columns.get("document_id")),
-        document_id=label(document or (None if exported else plan.columns.get("group"))),
+        document_id=label(known or (None if exported else group)),
         source="" if exported else label("source"),
         page=int(page) if page.isdecimal() and len(page) <= _PAGE_DIGITS else None,
     )

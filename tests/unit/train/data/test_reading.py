@@ -22,8 +22,8 @@ from umekomi.train.data import RankingBatches, build_dev_task, build_domain_task
 from umekomi.train.examples import Example, TrainingData
 
 
-def _read(path: Path) -> TrainingData:
-    return read_training_data(path, notify=lambda message: None)
+def _read(path: Path, **columns: str) -> TrainingData:
+    return read_training_data(path, columns=columns, notify=lambda message: None)
 
 
 def _all(data: TrainingData) -> list[Example]:
@@ -262,13 +262,38 @@ def test_what_columns_were_taken_for_is_said(tmp_path: Path) -> None:
         for n, row in enumerate(_pairs(20))
     ]
     data = _read(write_rows(tmp_path / "pairs.jsonl", rows))
-    assert "columns: 'question' as query, 'doc' as positive" in data.notes
+    guessed = "columns guessed: query = 'question', positive = 'doc'; choose others with --columns"
+    assert guessed in data.notes
     assert data.train[0].page == 3
     one = [{**row, "source": "faq"} for row in rows]
     assert (
         "every row is of 'faq': pairs are split by their texts alone"
         in _read(write_rows(tmp_path / "one.jsonl", one)).notes
     )
+
+
+def test_columns_of_any_name_are_read_where_they_are_named(tmp_path: Path) -> None:
+    """The right answers stand under a name that is known for something else, and a guess would take others."""
+    plain = [{**row, "negatives": "no fruit", "document_id": f"{n % 7}"} for n, row in enumerate(_pairs(20))]
+    renamed = {"query": "Frage", "positive": "label", "negatives": "falsch", "document_id": "Akte"}
+    rows = [{**{renamed[name]: value for name, value in row.items()}, "document_id": "1"} for row in plain]
+    table = write_rows(tmp_path / "rows.jsonl", rows)
+    named = {"query": "Frage", "positive": "label", "negatives": "falsch", "group": "Akte"}
+    data, expected = _read(table, **named), _read(write_rows(tmp_path / "plain.jsonl", plain))
+    assert (data.train, data.dev, data.test) == (expected.train, expected.dev, expected.test)
+    assert not any("guessed" in note for note in data.notes)
+    rows = [{"a": row["query"], "b": row["positive"], "alike": n % 3} for n, row in enumerate(plain)]
+    scored = _read(write_rows(tmp_path / "scored.jsonl", rows), first="a", second="b", score="alike")
+    assert {each.score for each in _all(scored)} == {0.0, 1.0, 2.0}
+    for wrong, said in (
+        ({}, "no pairs to train on in the columns.*name them with --columns"),
+        ({"query": "Fragen"}, "no column 'Fragen' for query; there are 'Frage', 'label'"),
+        ({"query": "Frage"}, "no column tells the positive.*--columns positive=COLUMN"),
+        ({"score": "label"}, "no column tells the first.*--columns first=COLUMN"),
+        ({"answer": "label"}, "no use 'answer' of a column; there are .*positive"),
+    ):
+        with pytest.raises(InvalidInput, match=said):
+            _read(table, **wrong)
 
 
 def test_hard_negatives_that_a_report_exports_are_read(tmp_path: Path) -> None:
@@ -339,7 +364,8 @@ def test_judgements_make_positives_and_negatives(tmp_path: Path) -> None:
     data = _read(write_rows(tmp_path / "judged.jsonl", rows))
     assert len(_all(data)) == 20
     assert all(example.negatives == (f"not {example.query}",) for example in _all(data))
-    assert "columns: 'label' as score, 'label' says a judgement, 0 for a text that does not answer" in data.notes
+    assert "columns guessed: score = 'label'; choose others with --columns" in data.notes
+    assert "the column 'label' says a judgement, 0 for a text that does not answer" in data.notes
     unanswered = [*rows, {"query": "nobody knows", "positive": "a text", "label": 0}]
     assert _read(write_rows(tmp_path / "judged.jsonl", unanswered)).skipped == {"query that no text answers": 1}
 
