@@ -7,12 +7,14 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from umekomi.engines.base import Answer, Cancellation, Chunks, Generator
+from kit.server import wait_until
+from umekomi.engines.base import Answer, Cancellation, Generator
 from umekomi.engines.llama_cpp import exchange
 from umekomi.engines.registry import open_generator
 from umekomi.errors import BrokenModel, EngineError, InputTooLong, InvalidInput
@@ -21,6 +23,17 @@ from umekomi.models.bundle import Bundle
 pytestmark = pytest.mark.starter
 
 LONG = "Write a very long story about a dragon and a king."
+SURE = (
+    "What is the capital of Japan?",
+    "What is the capital of England?",
+    "What is the boiling point of water?",
+    "Who was the first president of the United States?",
+)
+"""Questions whose answers begin with words that are ten times as likely as any others (2026-11-21)."""
+
+ENDLESS = {"logit_bias": {"2": -100, "0": -100}}
+"""No token ends the answer."""
+
 SCHEMA = {
     "type": "object",
     "properties": {"city": {"type": "string", "maxLength": 12}, "size": {"enum": ["small", "large"]}},
@@ -38,7 +51,7 @@ def content(answer: Answer) -> str:
     return text
 
 
-def joined(chunks: Chunks) -> str:
+def joined(chunks: Iterable[Answer]) -> str:
     return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
 
 
@@ -53,7 +66,7 @@ def test_a_whole_and_a_streamed_chat_agree(generator: Generator) -> None:
     assert whole["object"] == "chat.completion"
     assert whole["model"] == generator.card.name
     assert content(whole)
-    assert joined(iter(chunks)) == content(whole)  # type: ignore[arg-type]
+    assert joined(chunks) == content(whole)
     assert {(chunk["id"], chunk["created"], chunk["object"]) for chunk in chunks} == {
         (chunks[0]["id"], chunks[0]["created"], "chat.completion.chunk")
     }
@@ -99,67 +112,69 @@ def test_several_prompts_of_a_chat_have_their_own_seeds(generator: Generator) ->
 
 
 def test_four_streams_at_once_are_each_their_own(generator: Generator) -> None:
-    bodies = [asked(f"Count to {number} in words.", seed=number) for number in (3, 5, 7, 9)]
+    bodies = [asked(question, seed=number) for number, question in enumerate(SURE)]
     alone = [content(generator.chat(body)) for body in bodies]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda body: joined(generator.stream_chat(body)), bodies))
-    # In company, a row is computed in another order of additions; the first words still must be the same.
-    assert [text[:12] for text in together] == [text[:12] for text in alone]
+    # In company, a row may be computed in another order of additions; the first words still must be the same.
+    assert [text[:24] for text in together] == [text[:24] for text in alone]
+    assert len({text[:24] for text in together}) == 4
 
 
 def test_closing_a_stream_frees_its_slot_and_leaves_the_others(starter: Bundle) -> None:
     narrow = open_generator(starter, threads=1, options={"ctx_size": 2 * 1024, "parallel": 2})
     try:
-        expected = content(narrow.chat(asked("Name three fruits.", seed=1, max_tokens=24)))
-        doomed = narrow.stream_chat(asked(LONG, max_tokens=900, logit_bias={"2": -100, "0": -100}))
-        neighbour = narrow.stream_chat(asked("Name three fruits.", seed=1, max_tokens=24))
+        expected = content(narrow.chat(asked(SURE[0])))
+        doomed = narrow.stream_chat(asked(LONG, max_tokens=900, **ENDLESS))
+        neighbour = narrow.stream_chat(asked(SURE[0], max_tokens=800, **ENDLESS))
         next(doomed)
         closer = threading.Timer(0.2, doomed.close)
         closer.start()
-        started = time.monotonic()
-        came = len(list(doomed))
-        pace_s = (time.monotonic() - started) / came
-        assert came < 450
-        assert joined(neighbour)[:12] == expected[:12]
-        started = time.monotonic()
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda _: narrow.chat(asked("Hi", max_tokens=1)), range(2)))
-        assert time.monotonic() - started < 450 * pace_s  # or the doomed one has been written to its end
+        assert len(list(doomed)) < 890
+        closer.join()
+        beginning = ""
+        while len(beginning) < 24:
+            beginning += joined([next(neighbour)])
+        with ThreadPoolExecutor(1) as pool:
+            rest = pool.submit(list, neighbour)
+            assert narrow.chat(asked("Hi", max_tokens=1))["choices"]
+            assert not rest.done()  # as it would be if the doomed one had been written to its end
+            neighbour.close()
+        assert beginning[:24] == expected[:24]
         assert list(doomed) == []
     finally:
         narrow.close()
 
 
 def test_a_cancelled_answer_stops_soon_even_while_it_waits(starter: Bundle) -> None:
-    single = open_generator(starter, threads=1, options={"ctx_size": 2048})
+    narrow = open_generator(starter, threads=1, options={"ctx_size": 2 * 2048, "parallel": 2})
     try:
-        started = time.monotonic()
-        single.chat(asked(LONG, max_tokens=16, logit_bias={"2": -100, "0": -100}))
-        patience_s = max(2.0, 30 * (time.monotonic() - started))  # a quarter of what the whole answer takes
         running, waiting = Cancellation(), Cancellation()
-        endless = asked(LONG, max_tokens=1900, logit_bias={"2": -100, "0": -100})
-        with ThreadPoolExecutor(2) as pool:
-            first = pool.submit(single.chat, endless, cancel=running)
+        endless = asked(LONG, max_tokens=1900, **ENDLESS)
+        neighbour = narrow.stream_chat(endless | {"max_tokens": 1800})
+        with ThreadPoolExecutor(3) as pool:
+            written = pool.submit(joined, neighbour)
+            first = pool.submit(narrow.chat, endless, cancel=running)
             time.sleep(0.3)
-            second = pool.submit(single.chat, endless, cancel=waiting)
+            second = pool.submit(narrow.chat, endless, cancel=waiting)
             time.sleep(0.2)
             waiting.cancel()
             with pytest.raises(CancelledError):
-                second.result(timeout=patience_s)
+                second.result()
             assert not first.done()
             running.cancel()
             with pytest.raises(CancelledError):
-                first.result(timeout=patience_s)
-        started = time.monotonic()
-        assert single.chat(asked("Hi", max_tokens=1))["choices"]
-        assert time.monotonic() - started < patience_s
+                first.result()
+            assert narrow.chat(asked("Hi", max_tokens=1))["choices"]
+            assert not written.done()  # as it would be if the first had been written to its end
+            neighbour.close()
     finally:
-        single.close()
+        narrow.close()
 
 
 def test_closing_the_model_ends_what_runs(starter: Bundle) -> None:
     opened = open_generator(starter, threads=1, options={"ctx_size": 1024})
-    stream = opened.stream_chat(asked(LONG, max_tokens=900, logit_bias={"2": -100, "0": -100}))
+    stream = opened.stream_chat(asked(LONG, max_tokens=900, **ENDLESS))
     opened.close()
     opened.close()
     assert len(list(stream)) < 900
@@ -331,7 +346,7 @@ def test_loading_leaves_the_signals_and_the_terminal_alone(
     try:
         opened = open_generator(starter, threads=1, options={"ctx_size": 256})
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(0.1)
+        wait_until(lambda: bool(caught), what="the signal")
         assert caught == [signal.SIGTERM]
         assert opened.chat(asked("Hi", max_tokens=1))["choices"]
         opened.close()
