@@ -107,7 +107,7 @@ def iter_sentences(plan: Plan, *, chunks: int, cost: str = "") -> Iterator[str]:
         yield f"the test split could show a difference in nDCG@10 of {plan.detectable_effect:.3f} or more"
     for split, count in plan.queries.items():
         if not count:
-            yield f"{split} stays empty: splits need three documents that are no near-duplicates"
+            yield f"{split} stays empty: ask about three documents that are no near-duplicates"
 
 
 def in_words(seconds: float) -> str:

@@ -139,7 +139,7 @@ def _notes(plan: Plan, synthesis: Synthesis, logs: Logs | None) -> list[str]:
         )
     for split, count in plan.queries.items():
         if not count:
-            notes.append(f"No document is in {split}: give at least three documents that are no near-duplicates.")
+            notes.append(f"Nothing was asked for {split}: it takes three documents that are no near-duplicates.")
     if not synthesis.schema_enforced:
         notes.append("The server of the LLM did not keep to JSON schemas; every answer was checked.")
     if synthesis.judge is not None:

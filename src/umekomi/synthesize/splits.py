@@ -56,18 +56,20 @@ def cluster_documents(documents: Sequence[SplitDocument]) -> dict[str, str]:
 def assign_splits(documents: Sequence[SplitDocument]) -> dict[str, Split]:
     """A split for each document: 70, 10 and 20 % of the pairs, near-duplicates always together.
 
-    The same documents get the same splits on every machine, in any order and under any names. Where there are fewer
-    than three clusters of near-duplicates, dev or test stays empty.
+    The same documents get the same splits on every machine, in any order and under any names. Where pairs are
+    wanted from fewer than three clusters of near-duplicates, dev or test stays empty.
     """
     clusters: dict[str, list[SplitDocument]] = defaultdict(list)
     leader = cluster_documents(documents)
     for document in documents:
         clusters[leader[document.id]].append(document)
     total = sum(document.weight for document in documents)
+    idle = {name for name, cluster in clusters.items() if not any(document.weight for document in cluster)}
     held = dict.fromkeys(SPLITS, 0)
     assigned: dict[str, Split] = {}
-    # By a hash, since identifiers of like documents may sort together.
-    for place, name in enumerate(sorted(clusters, key=lambda name: build_id("split", name))):
+    # Those without pairs last, or they would take places that must not stay empty. The others by a hash, since
+    # identifiers of like documents may sort together.
+    for place, name in enumerate(sorted(clusters, key=lambda name: (name in idle, build_id("split", name)))):
         if place < len(_FIRST):
             split = _FIRST[place]
         else:

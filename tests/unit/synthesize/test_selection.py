@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,15 @@ def test_splits_are_the_same_in_any_order_and_none_is_empty(count: int, random: 
     if count >= 10:
         assert abs(shares["train"] / count - 0.7) < 0.15
         assert abs(shares["test"] / count - 0.2) < 0.15
+
+
+def test_documents_that_nothing_is_asked_about_take_no_split_from_others() -> None:
+    documents = _documents(12)
+    for first in range(10):
+        asked = {document.id for document in documents[first : first + 3]}
+        splits = assign_splits([d if d.id in asked else replace(d, weight=0) for d in documents])
+        assert {splits[name] for name in asked} == {"train", "dev", "test"}
+        assert set(splits) == {document.id for document in documents}
 
 
 def test_near_duplicates_are_never_in_two_splits() -> None:
