@@ -118,6 +118,8 @@ def _read_entry(entry: Mapping[Any, Any], groups: dict[str, list[dict[str, Any]]
             part.leave_rest(otherwise=f"this deployment is left out: {why}")
         return
     keys.carry("model_name", f"name: {name}")
+    for key in ("timeout", "max_retries", "num_retries") if name in groups else ():
+        params.leave(key, "one for all servers of a model: its first deployment's, else that of the router")
     params.move("timeout", as_seconds, into=replica, to="timeout_s")
     for key in ("max_retries", "num_retries"):
         params.move(key, _retries, into=replica, to="max_retries")
@@ -213,8 +215,8 @@ def _read_shared(sections: list[Keys], groups: dict[str, list[dict[str, Any]]]) 
 def _model(name: str, replicas: list[dict[str, Any]]) -> dict[str, Any]:
     first, *others = replicas
     model: dict[str, Any] = {"name": name}
-    if "kind" in first:
-        model["kind"] = first["kind"]
+    if kinds := [each["kind"] for each in replicas if "kind" in each]:
+        model["kind"] = kinds[0]
     model["remote"] = {key: first[key] for key in _REMOTE if key in first}
     if others:
         model["remote"]["replicas"] = [{key: each[key] for key in _REPLICA if key in each} for each in others]

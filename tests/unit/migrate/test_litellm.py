@@ -105,6 +105,22 @@ def test_deployments_become_remote_models(migration: Migration) -> None:
     assert chat.timeout_s == 30
 
 
+def test_what_only_a_later_deployment_says_counts_or_is_named_as_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "model_list:\n"
+        "- {model_name: e, litellm_params: {model: openai/e, api_base: http://a/v1, timeout: 9}}\n"
+        "- {model_name: e, litellm_params: {model: openai/e, api_base: http://b/v1, timeout: 70, max_retries: 4},"
+        " model_info: {mode: embedding}}\n",
+        encoding="utf-8",
+    )
+    migration = read_litellm(path)
+    model = models(migration)["e"]
+    assert (model.kind, remote(model).timeout_s, remote(model).max_retries) == ("embedding", 9, 2)
+    assert [note.key for note in migration.left] == ["litellm_params.timeout", "litellm_params.max_retries"]
+    assert not any("70" in note.text for note in migration.carried)
+
+
 def test_aliases_and_fallbacks_follow(migration: Migration) -> None:
     found = models(migration)
     assert found["gpt-4o"].aliases == ("gpt-4",)
