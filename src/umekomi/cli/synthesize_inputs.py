@@ -47,7 +47,8 @@ def check_before(documents: list[Path], output: Path, prompts: Path | None) -> N
 def read_queries(path: Path) -> list[str]:
     from umekomi.documents.rows import iter_rows
 
-    found = list(dict.fromkeys(text for row in iter_rows(path) if (text := " ".join(row.text.split()))))
+    rows = iter_rows(path, usual=("query", "text"))
+    found = list(dict.fromkeys(text for row in rows if (text := " ".join(row.text.split()))))
     if not found:
         raise InvalidInput(f"--queries {path}: no query in it")
     return found

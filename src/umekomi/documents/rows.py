@@ -9,7 +9,7 @@ import logging
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, TypeAlias
@@ -19,8 +19,8 @@ from umekomi.errors import InvalidInput
 
 RowFormat: TypeAlias = Literal["lines", "jsonl", "csv"]
 
-TEXT_COLUMN = "text"
-"""Column that is read where several are there and none was named."""
+TEXT_COLUMNS = ("text",)
+"""Columns of which the first is read where several are there and none was named."""
 
 MAX_FIELD_CHARACTERS = 100_000_000
 """Longest line or CSV cell; the csv module's own limit of 131,072 refuses real documents."""
@@ -47,13 +47,15 @@ def iter_rows(
     *,
     row_format: RowFormat | None = None,
     column: str | None = None,
+    usual: Sequence[str] = TEXT_COLUMNS,
     encoding: str | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Iterator[Row]:
     """Rows of ``path``, or of standard input where it is None, in order and without reading the whole file at once.
 
     row_format  told by the file's suffix where None: .jsonl, .csv, .tsv, else plain lines; empty lines are left out
-    column      column or key that holds the text; ``text``, or the only one, by default
+    column      column or key that holds the text; the first of ``usual`` that is there, or the only one, by default
+    usual       names of such columns
     encoding    the file's encoding; found as by `decode_text` where None
     notify      called with one line where the encoding found is not UTF-8; logged as a warning by default
 
@@ -67,9 +69,9 @@ def iter_rows(
             if encoding is None and found.codec != "utf-8":
                 (notify or _log.warning)(f"{name}: read as {found.name}; --encoding names another")
             if row_format == "jsonl":
-                yield from _json_rows(file, name, column)
+                yield from _json_rows(file, name, column, usual)
             elif row_format == "csv":
-                yield from _csv_rows(file, name, column, "\t" if name.lower().endswith(".tsv") else ",")
+                yield from _csv_rows(file, name, column, usual)
             else:
                 yield from _lines(file, name)
     except UnicodeDecodeError as error:
@@ -98,7 +100,7 @@ def _lines(file: io.TextIOWrapper, name: str) -> Iterator[Row]:
             yield Row(text, number)
 
 
-def _json_rows(file: Iterable[str], name: str, column: str | None) -> Iterator[Row]:
+def _json_rows(file: Iterable[str], name: str, column: str | None, usual: Sequence[str]) -> Iterator[Row]:
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
@@ -111,17 +113,17 @@ def _json_rows(file: Iterable[str], name: str, column: str | None) -> Iterator[R
         if isinstance(value, str):
             yield Row(value, number)
         elif isinstance(value, dict):
-            key = _pick_column(list(value), name, column, where=f", line {number}")
+            key = _pick_column(list(value), column, usual, where=f"{name}, line {number}")
             yield _row(value, key, number, name)
         else:
             raise InvalidInput(f"{name}, line {number}: expected an object or a string, found {line.strip()[:40]}")
 
 
-def _csv_rows(file: Iterable[str], name: str, column: str | None, delimiter: str) -> Iterator[Row]:
+def _csv_rows(file: Iterable[str], name: str, column: str | None, usual: Sequence[str]) -> Iterator[Row]:
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
-    reader = csv.DictReader(file, delimiter=delimiter, strict=True)
+    reader = csv.DictReader(file, delimiter="\t" if name.lower().endswith(".tsv") else ",", strict=True)
     try:
-        key = _pick_column(list(reader.fieldnames or []), name, column, where="")
+        key = _pick_column(list(reader.fieldnames or []), column, usual, where=name)
         for record in reader:
             yield _row(record, key, reader.line_num, name)
     except csv.Error as error:
@@ -138,11 +140,12 @@ def _row(record: dict[str, object], key: str, number: int, name: str) -> Row:
     return Row(text, number, shown)
 
 
-def _pick_column(columns: list[str], name: str, column: str | None, *, where: str) -> str:
-    wanted = column or TEXT_COLUMN
-    if wanted in columns:
-        return wanted
+def _pick_column(columns: list[str], column: str | None, usual: Sequence[str], *, where: str) -> str:
+    wanted = (column,) if column else usual
+    if found := next((name for name in wanted if name in columns), None):
+        return found
     if column is None and len(columns) == 1:
         return columns[0]
     listed = ", ".join(f"'{c}'" for c in columns) or "none"
-    raise InvalidInput(f"{name}{where}: no column '{wanted}'; there are {listed}; choose one with --column")
+    advice = "choose one with --column" if column or usual is TEXT_COLUMNS else f"name one of them '{wanted[0]}'"
+    raise InvalidInput(f"{where}: no column '{wanted[0]}'; there are {listed}; {advice}")

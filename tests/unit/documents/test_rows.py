@@ -84,6 +84,16 @@ def test_what_cannot_be_read_is_named(
         _rows(tmp_path / name, content, column)
 
 
+def test_columns_that_are_usual_are_looked_for_in_turn(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    for header, found in (("query,text", "a"), ("n,text", "b"), ("n,query", "b")):
+        path.write_text(f"{header}\na,b\n", encoding="utf-8")
+        assert [row.text for row in iter_rows(path, usual=("query", "text"))] == [found]
+    path.write_text("q,n\na,b\n", encoding="utf-8")
+    with pytest.raises(InvalidInput, match="no column 'query'; there are 'q', 'n'; name one of them 'query'"):
+        list(iter_rows(path, usual=("query", "text")))
+
+
 def test_a_missing_file_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"none\.txt: cannot be read: No such file"):
         list(iter_rows(tmp_path / "none.txt"))

@@ -292,8 +292,9 @@ def test_real_queries_are_matched_mixed_in_and_compared(documents: Path, tmp_pat
     corpus_texts = [
         path.read_bytes().decode("cp932").split("\n\n")[0] for path in sorted(documents.glob("*.ja.txt"))
     ]
-    logs = tmp_path / "queries.txt"
-    logs.write_text("\n".join([*(" ".join(WORD.findall(t)) for t in corpus_texts), "無関係"]), encoding="utf-8")
+    asked = [*(" ".join(WORD.findall(text)) for text in corpus_texts), "無関係"]
+    logs = tmp_path / "queries.csv"
+    logs.write_text("count,query\n" + "".join(f"{n},{query}\n" for n, query in enumerate(asked)), encoding="utf-8")
     with chat_server(say) as server:
         done = _run(documents, tmp_path / "out", server, "--no-judge", "--queries", str(logs))
     assert done.returncode == 0, done.stderr
