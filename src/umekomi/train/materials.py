@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,8 @@ def read_materials(
 ) -> Materials:
     """The base, the pairs and the data sets, with everything refused that could not be trained or proved.
 
-    ``folder`` is where rows that leak are listed; where it is None, the error alone names the first of them.
+    ``folder`` is where rows that leak are listed; where it is None, the error alone names the first of them. What
+    train shares with dev is said, and goes along in the notes.
     """
     check_alphas(settings.alphas)
     bundle = open_base(settings.base, notify=watch.notify)
@@ -107,7 +108,9 @@ def read_materials(
     rated = _read_preferences(preference, settings, encoding, watch.notify)
     if source is not None:
         data = read_training_data(source, columns=columns, encoding=encoding, notify=watch.notify)
-        check_leakage(data, listing=None if folder is None else folder / LEAKAGE)
+        if known := check_leakage(data, listing=None if folder is None else folder / LEAKAGE):
+            watch.notify(known)
+            data = replace(data, notes=(*data.notes, known))
     elif rated is not None:
         data = _only_preferences(rated, settings.seed)
     else:

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +164,11 @@ def test_rows_that_tell_the_test_stop_it_and_are_listed(place: Path, tmp_path: P
     listed = [orjson.loads(line) for line in (tmp_path / "out/leakage.jsonl").read_bytes().splitlines()]
     assert {leak["kind"] for leak in listed} >= {"query"}
     (folder / "train.jsonl").write_bytes(b"".join((folder / "train.jsonl").read_bytes().splitlines(True)[:-1]))
-    assert start(place, tmp_path / "out", source=folder, max_steps=1, alphas=(1.0,)).data.train == 8
+    with (folder / "dev.jsonl").open("ab") as dev:
+        dev.write((folder / "train.jsonl").read_bytes().splitlines(True)[0])
+    data = start(place, tmp_path / "out", source=folder, max_steps=1, alphas=(1.0,)).data
+    assert data.train == 8
+    assert ["train overlaps with dev in" in note for note in data.notes].count(True) == 1
 
 
 def test_a_folder_of_something_else_is_not_written_to(place: Path, tmp_path: Path) -> None:
@@ -235,16 +238,29 @@ def command(place: Path, folder: Path, *more: str) -> list[str]:
     return [*plain, *COMMAND.split(), "--general", "none", *more]
 
 
+STOPPED = """
+import time
+from umekomi.cli.main import main
+from umekomi.train.fitting import steering
+seal = steering.seal
+def stop(path, **about):
+    seal(path, **about)
+    print("stopped", flush=True)
+    time.sleep(600)
+steering.seal = stop
+main()
+"""
+"""The command, which stops of itself once a checkpoint is whole, so that the kill comes before its end."""
+
+
 @pytest.mark.slow
 def test_the_command_goes_on_after_kill_9(place: Path, tmp_path: Path) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    child = subprocess.Popen([sys.executable, *command(place, killed)])
-    until = time.monotonic() + 120
-    while not list(killed.glob("checkpoints/*/whole.json")) and time.monotonic() < until:
-        assert child.poll() is None
-        time.sleep(0.005)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
+    stopped = [sys.executable, "-c", STOPPED, *command(place, killed)[2:]]
+    with subprocess.Popen(stopped, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert b"stopped\n" in iter(child.stdout.readline, b"")
+        child.send_signal(signal.SIGKILL)
     done = subprocess.run([sys.executable, *command(place, killed, "--resume")], check=False)
     assert done.returncode in (0, 4)
     expected = start(place, whole, **SAME)

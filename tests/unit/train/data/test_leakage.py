@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,14 +78,31 @@ def test_the_message_is_bounded_and_the_file_holds_all(tmp_path: Path) -> None:
         "kind": "query",
         "split": "train",
         "id": "row 0",
-        "test_id": "row 0",
+        "other": "test",
+        "other_id": "row 0",
         "shared": made_up_text(0, 6),
     }
 
 
 def test_clean_splits_pass_and_write_nothing(tmp_path: Path) -> None:
-    check_leakage(_data(_clean(50, 0), _clean(50, 100)), listing=tmp_path / "leakage.jsonl")
+    clean = _data(_clean(50, 0), _clean(50, 100), tuple(_clean(9, 200)))
+    assert not check_leakage(clean, listing=tmp_path / "leakage.jsonl")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_dev_shares_with_train_is_said_and_listed_and_stops_nothing(tmp_path: Path) -> None:
+    train, dev, listing = _clean(50, 0), _clean(9, 200), tmp_path / "leakage.jsonl"
+    dev[3] = replace(train[5], id="copy")
+    dev[4] = replace(dev[4], query=f"{train[6].query}！")
+    said = check_leakage(_data(train, _clean(50, 100), tuple(dev)), listing=listing)
+    assert said.startswith("train overlaps with dev in 2 rows, so dev's scores come out too high")
+    assert said.endswith("leakage.jsonl lists them")
+    lines = [json.loads(line) for line in listing.read_text(encoding="utf-8").splitlines()]
+    assert {(line["split"], line["id"], line["other"], line["other_id"]) for line in lines} == {
+        ("train", "5", "dev", "copy"),
+        ("train", "6", "dev", "204"),
+    }
+    assert {line["kind"] for line in lines if line["id"] == "5"} == {"document", "query", "text"}
 
 
 @pytest.mark.parametrize("moved", ["row", "near"])
