@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import subprocess
 import sys
@@ -110,12 +109,13 @@ def run_fit(
     )
 
 
-def start_fit(base: Path, folder: Path, **changes: Any) -> subprocess.Popen[bytes]:
-    """`run_fit` in a process of its own."""
-    code = "import json, sys; from pathlib import Path; from kit.fitting import run_fit\n"
-    code += "base, folder, changes = json.loads(sys.argv[1]); run_fit(Path(base), Path(folder), **changes)"
-    job = json.dumps([str(base), str(folder), changes])
-    return subprocess.Popen([sys.executable, "-c", code, job], cwd=Path(__file__).parent.parent)
+def start_fit(base: Path, folder: Path, *, stop_at: int) -> subprocess.Popen[bytes]:
+    """`run_fit` in a process of its own, which says "stopped" after so many steps and makes no further one."""
+    code = "import sys, time; from pathlib import Path; from kit.fitting import Watching, run_fit\n"
+    code += "def stop(steps):\n    if steps == int(sys.argv[3]): print('stopped', flush=True); time.sleep(600)\n"
+    code += "run_fit(Path(sys.argv[1]), Path(sys.argv[2]), watch=Watching(at=stop))"
+    command = [sys.executable, "-c", code, str(base), str(folder), str(stop_at)]
+    return subprocess.Popen(command, cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE)
 
 
 def tensors(folder: Path) -> dict[str, Any]:

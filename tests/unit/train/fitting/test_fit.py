@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -87,16 +86,14 @@ def test_the_same_seed_gives_the_same_curve_and_another_seed_another(
 
 
 def test_after_kill_9_it_ends_with_the_same_weights(base: Path, whole: Fitted, tmp_path: Path) -> None:
-    child = start_fit(base, tmp_path)
-    until = time.monotonic() + 120
-    while not (tmp_path / "checkpoints/checkpoint-6" / SEAL).exists() and time.monotonic() < until:
-        assert child.poll() is None, "it ended before it could be killed"
-        time.sleep(0.005)
-    child.kill()
-    assert child.wait() == -signal.SIGKILL
+    with start_fit(base, tmp_path, stop_at=7) as child:
+        assert child.stdout is not None
+        assert b"stopped\n" in iter(child.stdout.readline, b"")
+        child.kill()
+    assert child.returncode == -signal.SIGKILL
     watch = Watching()
     resumed = run_fit(base, tmp_path, watch=watch)
-    assert any("going on after step" in notice for notice in watch.notices)
+    assert any("going on after step 6" in notice for notice in watch.notices)
     assert same_weights(resumed.folder, whole.folder)
     assert as_rows(resumed) == as_rows(whole)
 
