@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from umekomi.config import ModelSettings, Settings
 from umekomi.errors import UmekomiError
 from umekomi.evaluate.results import AuditRecord
 from umekomi.models.catalog import find_entry
 from umekomi.models.layout import read_prompts
+from umekomi.models.names import find_path
 from umekomi.models.starters import find_starter
 
 AUDIT = "prompts"
@@ -55,9 +55,9 @@ def _prompts_of(model: ModelSettings) -> Mapping[str, str]:
     name = model.open_name.partition("@")[0]
     starter = find_starter(name)
     entry = find_entry(starter.hub_id if starter else name)
-    folder = Path(name).expanduser()
+    folder = find_path(name)
     try:
-        shipped = read_prompts(folder) if folder.is_dir() else {}
+        shipped = read_prompts(folder) if folder and folder.is_dir() else {}
     except UmekomiError:
         shipped = {}  # opening the model will tell what is wrong with it
     return {**(entry.prompts if entry else {}), **shipped}

@@ -12,6 +12,7 @@ from typing import Any
 from umekomi.errors import ConfigError
 from umekomi.migrate.draft import Draft, Migration
 from umekomi.migrate.ledger import Keys, Ledger, as_count
+from umekomi.models.names import find_path
 
 _PROGRAM = re.compile(r"(?:.*[./\\])?fastchat[./\\]serve[./\\](\w+?)(?:\.py)?")
 _WORKERS = {"model_worker", "multi_model_worker", "vllm_worker", "sglang_worker", "lightllm_worker", "mlx_worker"}
@@ -150,7 +151,7 @@ def _source(path: str, revision: list[str] | None) -> str:
         expanded = Path(path).expanduser()
     except RuntimeError:  # no home folder for that user
         expanded = Path(path)
-    if expanded.exists() or path.startswith(("/", "~", ".")):
+    if find_path(path) or path.startswith(("/", "~", ".")):
         return str(expanded.absolute())
     return f"{path}@{revision[0]}" if revision and revision[0] != "main" and "/" in path else path
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from umekomi.errors import ConfigError
 from umekomi.migrate.draft import Draft, Migration, read_yaml
 from umekomi.migrate.ledger import Keys, Ledger, as_count, as_flag, as_layers, as_seconds, as_text
+from umekomi.models.names import find_path
 
 _EMBEDDING_BACKENDS = {"sentencetransformers", "sentence-transformers", "huggingface-embeddings", "bert-embeddings"}
 _RERANK_BACKENDS = {"rerankers", "reranker"}
@@ -127,7 +128,7 @@ def _read_local(keys: Keys, model: dict[str, Any], folder: Path, draft: Draft) -
     model["source"] = _source(file, folder)
     parameters.carry("model", f"source: {model['source']}")
     if _is_gguf(file):
-        if not Path(model["source"]).is_file():
+        if find_path(model["source"]) is None:
             parameters.ledger.leave(keys.place, "parameters.model", f"note: there is no file {model['source']} now")
         _read_llama(keys, parameters, model)
     else:
@@ -237,8 +238,8 @@ def _source(file: str, folder: Path) -> str:
         return str(folder / (file.rpartition("/")[2] if "://" in file else file))
     for scheme in _HUB_SCHEMES:
         file = file.removeprefix(scheme)
-    if (folder / file).is_dir():
-        return str(folder / file)
+    if (path := find_path(str(folder / file))) and path.is_dir():
+        return str(path)
     return file if "/" in file else f"sentence-transformers/{file}"
 
 

@@ -69,8 +69,8 @@ def parse_name(text: str) -> ModelName:
         raise UnknownModel(f"{_quoted(text)} is not a model name; {_known()}")
     if "/" not in text and (starter := find_starter(text)):
         return StarterName(text, starter)
-    path = _expanded(text)
-    if _is_path(text) or _exists(path):
+    path = find_path(text)
+    if path is not None or _is_path(text):
         return _parse_path(text, path)
     hub_id, at, revision = text.partition("@")
     if "/" not in hub_id and at and find_starter(hub_id):
@@ -80,6 +80,12 @@ def parse_name(text: str) -> ModelName:
     if at and (not _REVISION.fullmatch(revision) or ".." in revision or "//" in revision):
         raise UnknownModel(f"{_quoted(text)}: {_quoted(revision)} is not a branch, tag or commit of the hub")
     return HubName(text, hub_id, revision or MAIN)
+
+
+def find_path(text: str) -> Path | None:
+    """The file or folder that ``text`` names, or None: for any text, one that is longer than a path may be too."""
+    path = _expanded(text)
+    return path if _exists(path) else None
 
 
 def nearest_names(text: str) -> list[str]:
@@ -117,8 +123,8 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _parse_path(text: str, path: Path) -> ModelName:
-    if not _exists(path):
+def _parse_path(text: str, path: Path | None) -> ModelName:
+    if path is None:
         raise UnknownModel(f"the path {_quoted(text)} does not exist; {_suggestion(text)}")
     if path.is_dir():
         return FolderName(text, path)

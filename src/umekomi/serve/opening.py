@@ -20,6 +20,7 @@ from umekomi.models.bundle import Bundle
 from umekomi.models.card import Capability
 from umekomi.models.files import read_object
 from umekomi.models.gguf import read_gguf_card
+from umekomi.models.names import find_path
 from umekomi.models.ranking import is_reranker
 from umekomi.models.sources import open_model
 from umekomi.models.starters import find_starter
@@ -77,7 +78,8 @@ def known_capability(settings: ModelSettings) -> Capability | None:
         return "embedding"
     if (starter := find_starter(name)) is not None:
         return starter.kind
-    path = Path(name).expanduser()
+    if (path := find_path(name)) is None:
+        return None
     telling = path / "config.json" if path.is_dir() else path
     try:
         return _capability_of_file(telling, telling.stat().st_mtime_ns) if telling.is_file() else None

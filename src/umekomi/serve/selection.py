@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from umekomi.config import ModelSettings, Settings
 from umekomi.errors import ConfigError
+from umekomi.models.names import find_path
 from umekomi.serve.opening import known_capability
 from umekomi.types import Precision
 
@@ -42,8 +42,7 @@ def select(
 
 def served_name(name: str) -> str:
     """The name that clients use for a model opened as ``name``."""
-    path = Path(name).expanduser()
-    if path.exists():
+    if path := find_path(name):
         resolved = path.resolve()
         return resolved.stem if resolved.suffix.lower() == ".gguf" else resolved.name
     return name.partition("@")[0]

@@ -48,3 +48,9 @@ def test_an_alias_without_the_prompts_of_its_card_is_warned_of(tmp_path: Path) -
     assert "team: texts are embedded as they come, though the card has prompts (query: 'query: '" in result.stderr
     config.write_text("models: [{name: team, source: multilingual-e5-small, role: document}]\n")
     assert RUN.invoke(app, ["config", "check", str(config)]).stderr == ""
+
+
+def test_a_source_that_no_path_can_be_is_shown_as_it_is(tmp_path: Path) -> None:
+    config = tmp_path / "umekomi.yaml"
+    config.write_text(f"models: [{{name: long, source: {'x' * 300}}}]\n")
+    assert RUN.invoke(app, ["config", "check", str(config)]).exit_code == 0

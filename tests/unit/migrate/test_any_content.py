@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -95,3 +96,13 @@ programs = st.sampled_from(["model_worker", "openai_api_server", "controller", "
 )
 def test_fastchat(line: list[str]) -> None:
     check(None, lambda _: read_fastchat(line))
+
+
+@pytest.mark.parametrize("name", ["x" * 300, f"{'x' * 300}.gguf", "~no-such-user/x"])
+def test_a_model_name_that_no_path_can_have_is_carried_over(tmp_path: Path, name: str) -> None:
+    config = tmp_path / "m.yaml"
+    config.write_text(yaml.safe_dump({"name": "m", "embeddings": True, "parameters": {"model": name}}))
+    worker = ["fastchat.serve.model_worker", "--model-path", name, "--model-names", "m"]
+    for migration in (read_localai(config), read_fastchat(worker)):
+        (model,) = migration.settings["models"]
+        assert name in model["source"]

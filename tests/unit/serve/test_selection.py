@@ -91,6 +91,12 @@ def test_names_that_clients_can_type(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert served_name(".") == "my-e5"
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "~no-such-user/x"])
+def test_what_no_path_can_be_is_left_to_the_opening_to_refuse(name: str) -> None:
+    (model,) = select(Settings(), [name]).models
+    assert (model.name, model.kind) == (name, "auto")
+
+
 @pytest.mark.parametrize("names", [["hashing:8", "hashing:8"], ["ours", "text-embedding-3-small"], [""]])
 def test_names_that_clash_are_refused(names: list[str]) -> None:
     with pytest.raises(ConfigError):
