@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import ValidationError
+
 from umekomi.config import ModelSettings, Settings
 from umekomi.errors import ConfigError
 from umekomi.models.names import find_path
@@ -49,9 +51,14 @@ def served_name(name: str) -> str:
 
 
 def _named(name: str) -> ModelSettings:
-    if not name:
-        raise ConfigError("a model's name is empty; give a folder, a hub id or a starter's name")
-    return ModelSettings(name=served_name(name), source=name)
+    try:
+        return ModelSettings(name=served_name(name), source=name)
+    except ValidationError:
+        shown = repr(name) if len(name) <= 100 else f"{name[:97]!r}…"
+        raise ConfigError(
+            f"{shown} cannot be served by its name, which is empty or very long; give a folder, a hub id or a "
+            "starter's name, or name the model in umekomi.yaml"
+        ) from None
 
 
 def _of_known_kind(model: ModelSettings) -> ModelSettings:

@@ -91,10 +91,15 @@ def test_names_that_clients_can_type(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert served_name(".") == "my-e5"
 
 
-@pytest.mark.parametrize("name", ["x" * 300, "~no-such-user/x"])
-def test_what_no_path_can_be_is_left_to_the_opening_to_refuse(name: str) -> None:
-    (model,) = select(Settings(), [name]).models
-    assert (model.name, model.kind) == (name, "auto")
+def test_what_no_path_can_be_is_left_to_the_opening_to_refuse() -> None:
+    (model,) = select(Settings(), ["~no-such-user/x"]).models
+    assert (model.name, model.kind) == ("~no-such-user/x", "auto")
+
+
+@pytest.mark.parametrize("name", ["", "/", "@main", "x" * 300])
+def test_what_has_no_name_that_clients_could_ask_for_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="its name, which is empty or very long"):
+        select(Settings(), [name])
 
 
 @pytest.mark.parametrize("names", [["hashing:8", "hashing:8"], ["ours", "text-embedding-3-small"], [""]])
