@@ -52,7 +52,7 @@ def served_name(name: str) -> str:
 
 def _named(name: str) -> ModelSettings:
     try:
-        return ModelSettings(name=served_name(name), source=name)
+        return ModelSettings(name=name and served_name(name), source=name)
     except ValidationError:
         shown = repr(name) if len(name) <= 100 else f"{name[:97]!r}…"
         raise ConfigError(
