@@ -151,10 +151,11 @@ def compare(
     first: Annotated[Path, typer.Argument(help="results.json of a run, or its folder.")],
     second: Annotated[Path, typer.Argument(help="results.json of another run, or its folder.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the joined results.")] = None,
+    language: ReportLanguage = "en",
 ) -> None:
     """Join two runs over the same data sets and compare all their models, paired text by text.
 
-    A model that both runs name is told apart by its folder where its fingerprint differs.
+    A model that both runs name is told apart by its folder where its fingerprint, role or address's answers differ.
     """
     from umekomi.evaluate.output.files import read_results
     from umekomi.evaluate.output.joining import join_runs
@@ -166,7 +167,7 @@ def compare(
     for note in joined.results.notes:
         options.notify(note)
     if output is not None:
-        publish(output, joined, language="en", watch=TerminalWatch())
+        publish(output, joined, language=language, watch=TerminalWatch())
     print_ranking(joined.results)
 
 

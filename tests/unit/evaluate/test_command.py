@@ -67,11 +67,13 @@ def test_two_folders_are_compared(finished: tuple[Path, str], tmp_path: Path) ->
     cache = ("--cache", str(finished[0].parent / "cache"))
     other = _umekomi("sample-en", "-m", "hashing:64", "-o", str(tmp_path / "b"), *cache, *QUICK, "--no-audits")
     assert other.returncode == 0, other.stderr
-    done = _umekomi("compare", str(finished[0]), str(tmp_path / "b"), "-o", str(tmp_path / "both"))
+    done = _umekomi(
+        "compare", str(finished[0]), str(tmp_path / "b"), "-o", str(tmp_path / "both"), "--language", "ja"
+    )
     assert done.returncode == 0, done.stderr
     for model in ("hashing:32", "hashing:64", "hashing:256"):
         assert model in done.stdout
-    assert (tmp_path / "both" / "report.html").exists()
+    assert '<html lang="ja"' in (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,31 @@ def test_models_of_one_name_and_two_fingerprints_are_told_apart(tmp_path: Path) 
     assert len(joined.comparisons) == len({score.metric for score in joined.scores})
 
 
+def test_a_model_in_two_roles_is_compared_with_itself(tmp_path: Path) -> None:
+    prompted, bare = (_evaluate(tmp_path, "hashing:32", role=role) for role in ("document", "raw"))
+    runs = [(each.results, each.findings) for each in (prompted, bare)]
+    joined = join_runs(*runs, names=("prompted", "bare")).results
+    scores = {score.model: score for score in joined.scores if score.metric == "precision@3"}
+    assert {name: score.role for name, score in scores.items()} == {
+        "hashing:32 (prompted)": "document",
+        "hashing:32 (bare)": "raw",
+    }
+    assert {each.metric for each in joined.comparisons} == {each.metric for each in joined.scores}
+
+
+def test_an_address_that_serves_another_model_of_as_many_dimensions_is_told_apart(tmp_path: Path) -> None:
+    prefix = [""]
+    runs = []
+    with embeddings_server(lambda texts: _hashing(32)([prefix[0] + text for text in texts])) as url:
+        for prefix[0] in ("", "", "another model "):
+            done = _evaluate(tmp_path, f"{url}#m")
+            runs.append((done.results, done.findings))
+    again = join_runs(runs[0], runs[1], names=("monday", "tuesday")).results
+    assert [model.name for model in again.models] == [f"{url}#m"]
+    changed = join_runs(runs[1], runs[2], names=("tuesday", "friday")).results
+    assert [model.name for model in changed.models] == [f"{url}#m (tuesday)", f"{url}#m (friday)"]
+
+
 def test_runs_over_other_data_are_not_joined(tmp_path: Path) -> None:
     first = _evaluate(tmp_path, "hashing:16")
     second = _evaluate(tmp_path, "hashing:16", tasks=[open_task("sample-ja")])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
 
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.judgement import Finding, judge_task
@@ -12,6 +14,8 @@ from umekomi.evaluate.results import AuditRecord, CurvePoint, DatasetRecord, Res
 from umekomi.evaluate.run import Evaluation
 
 Run = tuple[Results, Sequence[Finding]]
+_Findings: TypeAlias = Mapping[tuple[str, str, str], Finding]
+"""By model, data set and metric."""
 
 _R = TypeVar("_R", SpaceRecord, CurvePoint, AuditRecord)
 
@@ -44,8 +48,10 @@ def join_runs(first: Run, second: Run, *, names: tuple[str, str]) -> Evaluation:
                 f"{name}: items.npz is not beside it; run the evaluation again to compare its models"
             )
     datasets = {item.name: common[item.digest].name for item in shared}
-    left = _rename(first, _same_names(first[0], second[0], names[0]), {name: name for name in datasets.values()})
-    right = _rename(second, _same_names(second[0], first[0], names[1]), datasets)
+    own = {name: name for name in datasets.values()}
+    twice = _measured_twice(_findings_of(first, own), _findings_of(second, datasets), first[0], second[0])
+    left = _rename(first, _unique_names(first[0], twice, names[0]), own)
+    right = _rename(second, _unique_names(second[0], twice, names[1]), datasets)
     return _conclude(left, right, tuple(common[item.digest] for item in shared), names)
 
 
@@ -92,15 +98,39 @@ def _conclude(
     return Evaluation(results, (), findings)
 
 
-def _same_names(mine: Results, other: Results, run: str) -> dict[str, str]:
-    """New names for models that the other run has under the same name with another fingerprint."""
-    theirs = {model.name: model.fingerprint for model in other.models}
+def _findings_of(run: Run, datasets: Mapping[str, str]) -> _Findings:
     return {
-        model.name: f"{model.name} ({run})"
-        if theirs.get(model.name, model.fingerprint) != model.fingerprint
-        else model.name
-        for model in mine.models
+        (finding.model, datasets[finding.dataset], finding.outcome.metric): finding
+        for finding in run[1]
+        if finding.dataset in datasets
     }
+
+
+def _measured_twice(left: _Findings, right: _Findings, mine: Results, other: Results) -> set[str]:
+    """Names that both runs have for what is not the same: by fingerprint, by role, or by what an address gave.
+
+    An address keeps its fingerprint when another model is served there, so what its texts scored must agree too.
+    """
+    theirs = {model.name: model for model in other.models}
+    changed = {
+        model.name
+        for model in mine.models
+        if model.name in theirs and theirs[model.name].fingerprint != model.fingerprint
+    }
+    served = {model.name for model in mine.models if model.endpoint is not None}
+    for key in left.keys() & right.keys():
+        a, b = left[key], right[key]
+        if a.role != b.role or (a.model in served and not _agree(a, b)):
+            changed.add(a.model)
+    return changed
+
+
+def _agree(a: Finding, b: Finding) -> bool:
+    return len(a.outcome.items) == len(b.outcome.items) and np.allclose(a.outcome.items, b.outcome.items)
+
+
+def _unique_names(mine: Results, twice: Collection[str], run: str) -> dict[str, str]:
+    return {model.name: f"{model.name} ({run})" if model.name in twice else model.name for model in mine.models}
 
 
 def _rename(run: Run, models: Mapping[str, str], datasets: Mapping[str, str]) -> _Renamed:
