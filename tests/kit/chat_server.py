@@ -80,7 +80,7 @@ def chat_server(say: Say) -> Iterator[ChatServer]:
                 with lock:
                     at_once -= 1
             if answer.hang:
-                stopping.wait(60)
+                stopping.wait()
                 self.close_connection = True
                 return
             self.send_response(answer.status)

@@ -30,12 +30,11 @@ RIGHT = {query: SAMPLE.corpus[min(rows)] for query, rows in zip(SAMPLE.queries, 
 WORD = re.compile(r"[ァ-ヴー]{3,}|[一-龠]{2,}|[a-z]{5,}")
 
 
-def _umekomi(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def _umekomi(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "umekomi", "synthesize", *arguments],
         capture_output=True,
         encoding="utf-8",
-        timeout=timeout,
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},
     )
 
@@ -201,7 +200,7 @@ def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(
         llm = ("--llm", f"{server.url}#m", "--slots", "3", "--model", "hashing:64", "--per-document", "3")
         command = [sys.executable, "-m", "umekomi", "synthesize", str(documents), "-o", str(tmp_path), *llm]
         process = subprocess.Popen([*command, "--answers"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        assert at_work.wait(120)
+        assert at_work.wait(200)
         process.send_signal(how)
         ended.set()
         assert process.wait(60) != 0
@@ -339,7 +338,7 @@ def test_an_llm_that_only_chatters_leaves_empty_splits_and_says_so(documents: Pa
 
 def test_an_llm_that_hangs_ends_the_run_within_bounds(documents: Path, tmp_path: Path) -> None:
     with chat_server(first_then(6, say, lambda body: Raw(hang=True))) as server:
-        done = _run(documents, tmp_path / "out", server, "--timeout", "1", "--slots", "16")
+        done = _run(documents, tmp_path / "out", server, "--timeout", "2", "--slots", "16")
         assert done.returncode == 3, done.stderr
         assert "calls in a row failed" in done.stderr
         assert "what was answered is kept" in done.stderr
@@ -355,12 +354,12 @@ def test_sigterm_drains_and_a_second_one_cuts_off(documents: Path, tmp_path: Pat
         command = [sys.executable, "-m", "umekomi", "synthesize", str(documents), "-o", str(tmp_path), *llm]
         with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8") as process:
             assert process.stderr is not None
-            wait_until(lambda: len(server.asked) == 6, seconds=120, what="two calls that hang")
+            wait_until(lambda: len(server.asked) == 6, seconds=200, what="two calls that hang")
             process.send_signal(signal.SIGTERM)
             assert any("finishing the calls in flight" in line for line in process.stderr)
             second = _umekomi(str(documents), "-o", str(tmp_path), *llm)  # beside a run that is at work
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 130  # the wait for an answer would take 300 s
+            assert process.wait(100) == 130  # the wait for an answer would take 300 s
     assert second.returncode == 2
     assert "another run is writing there" in second.stderr
 
@@ -373,9 +372,7 @@ def test_a_full_disk_is_said_and_loses_nothing(documents: Path, tmp_path: Path) 
     with chat_server(say) as server:
         llm = ("--llm", f"{server.url}#m", "--model", "hashing:64", "--per-document", "3")
         arguments = ["synthesize", str(documents), "-o", str(tmp_path), *llm]
-        done = subprocess.run(
-            [sys.executable, "-c", limited, *arguments], capture_output=True, encoding="utf-8", timeout=120
-        )
+        done = subprocess.run([sys.executable, "-c", limited, *arguments], capture_output=True, encoding="utf-8")
         assert done.returncode == 2, done.stderr
         assert "Traceback" not in done.stderr
         assert not (tmp_path / "synthesis.json").exists()
