@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -76,4 +77,12 @@ def test_a_file_that_is_no_report_is_refused(tmp_path: Path, content: bytes | No
     if content is not None:
         (tmp_path / REPORT_JSON).write_bytes(content)
     with pytest.raises(InvalidInput, match=message):
+        read_training_report(tmp_path)
+
+
+def test_a_file_that_is_too_large_is_no_report(tmp_path: Path) -> None:
+    path = tmp_path / REPORT_JSON
+    path.write_text("{")
+    os.truncate(path, 257 << 20)
+    with pytest.raises(InvalidInput, match="a file of at most 256 MB"):
         read_training_report(tmp_path)

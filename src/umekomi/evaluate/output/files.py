@@ -20,6 +20,8 @@ from umekomi.writing import replacing
 RESULTS = "results.json"
 SCORES = "scores.csv"
 ITEMS = "items.npz"
+MAX_RECORD_BYTES = 256 << 20
+"""Of a record that comes from somebody else; those of wide comparisons have a few MB."""
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -56,6 +58,8 @@ def read_record(path: Path, kind: type[AnyRecord], *, schema: str, what: str) ->
     Raises `InvalidInput` for one that cannot be read or is something else.
     """
     try:
+        if path.exists() and (not path.is_file() or path.stat().st_size > MAX_RECORD_BYTES):
+            raise InvalidInput(f"{path}: not {what}, which is a file of at most {MAX_RECORD_BYTES >> 20} MB")
         content: Any = json.loads(path.read_bytes())
         if not isinstance(content, dict) or content.get("schema") != schema:
             raise InvalidInput(f"{path}: not {what} (its schema is not '{schema}')")
