@@ -1,4 +1,4 @@
-"""``umekomi models``: fetch, list, show, check, convert and remove models."""
+"""``umekomi models``: fetch, list, show, check, convert and remove models, and the graphs built of them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from umekomi.cli import options
-from umekomi.errors import BrokenModel, UnsupportedCapability
+from umekomi.errors import BrokenModel, UnknownModel, UnsupportedCapability
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from umekomi.models.bundle import Bundle
     from umekomi.models.inventory import Installed
+    from umekomi.models.store import Entry
 
-models_app = typer.Typer(help="Fetch, list, show, check, convert and remove models.", no_args_is_help=True)
+models_app = typer.Typer(
+    help="Fetch, list, show, check, convert and remove models.", no_args_is_help=True
+)
 
 Name = Annotated[str, typer.Argument(help="Folder, GGUF file, hub id with optional @revision, or starter name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -125,6 +128,34 @@ def remove(
     for model in models:
         remove_model(model, store)
         typer.echo(f"removed {model.name} from the {model.place}")
+
+
+@models_app.command()
+def prune(
+    name: Annotated[str | None, typer.Argument(help="One model, as this command names it; all by default.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Take away built graphs: every training leaves some of its model.
+
+    A model that is opened again builds its graph anew, in seconds; a server keeps what it has open.
+    """
+    from umekomi.models.sources import default_store
+
+    store = default_store()
+    graphs: dict[str, list[Entry]] = {}
+    for entry in store.entries("graphs"):
+        graphs.setdefault(str(entry.about.get("model", entry.key)), []).append(entry)
+    if name is not None and name not in graphs:
+        raise UnknownModel(f"no graphs of {name!r} are kept; there are those of {', '.join(graphs) or 'no model'}")
+    chosen = graphs if name is None else {name: graphs[name]}
+    for model, entries in chosen.items():
+        options.notify(f"{model}: graphs {len(entries)}, {_size(sum(entry.size_bytes for entry in entries))}")
+    if chosen and not yes:
+        typer.confirm("Remove?", abort=True, err=True)
+    going = [entry for entries in chosen.values() for entry in entries]
+    for entry in going:
+        store.remove(entry.kind, entry.key)
+    typer.echo(f"removed {_size(sum(entry.size_bytes for entry in going))} from {store.home / 'graphs'}")
 
 
 @models_app.command()

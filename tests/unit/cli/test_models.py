@@ -98,6 +98,25 @@ def test_remove_takes_a_model_out_of_the_hub_cache(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_prune_takes_the_graphs_of_old_trainings_and_nothing_else(store: Store) -> None:
+    for key, model in (("1-fp32", "base"), ("2-fp32", "base (tuned)"), ("2-int8", "base (tuned)")):
+        store.build(
+            "graphs",
+            key,
+            lambda files: (files / "weights.bin").write_bytes(bytes(900)) and None,
+            about={"model": model},
+        )
+    asked = run("prune", "base (tuned)", typed="n\n")
+    assert (asked.exit_code, len(store.entries("graphs"))) == (1, 3)
+    assert "base (tuned): graphs 2, 1.8 kB" in asked.stderr
+    assert "removed 1.8 kB" in run("prune", "base (tuned)", typed="y\n").stdout
+    assert [entry.key for entry in store.entries("graphs")] == ["1-fp32"]
+    missing = run("prune", "base (tuned)", "--yes").exception
+    assert isinstance(missing, UnknownModel) and "there are those of base" in str(missing)
+    assert run("prune", "--yes").exit_code == run("prune").exit_code == 0
+    assert (store.entries("graphs"), len(store.entries("converted"))) == ([], 1)
+
+
 @pytest.mark.parametrize("command", ["remove", "verify"])
 def test_an_unknown_name_is_refused_with_what_there_is(command: str) -> None:
     result = run(command, "owner/kep")
