@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from umekomi.models.inventory import Installed
     from umekomi.models.store import Entry
 
-models_app = typer.Typer(
-    help="Fetch, list, show, check, convert and remove models.", no_args_is_help=True
-)
+models_app = typer.Typer(help="Fetch, list, show, check, convert and remove models.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Folder, GGUF file, hub id with optional @revision, or starter name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
