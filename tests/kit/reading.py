@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from umekomi.documents.isolation.wire import Job, shown_path
 
 @dataclass(frozen=True)
 class Read:
+    """``cpu_s``: what it took of a processor, however busy the machine was."""
+
     outcome: FileOutcome
     blocks: list[Block]
+    cpu_s: float
 
     @property
     def texts(self) -> list[str]:
@@ -27,5 +31,6 @@ class Read:
 def read_here(path: Path, *, encoding: str | None = None) -> Read:
     blocks: list[Block] = []
     job = Job(path, shown_path(path), encoding=encoding)
+    started = time.thread_time()
     outcome = read_file(job, send=lambda some, _id: blocks.extend(some), beat=lambda: None)
-    return Read(outcome, blocks)
+    return Read(outcome, blocks, time.thread_time() - started)

@@ -192,7 +192,7 @@ def test_xlsx_that_claims_the_whole_sheet_is_bounded(tmp_path: Path) -> None:
     book.active["XFD1048576"] = "最後"
     book.save(tmp_path / "a.xlsx")
     read = read_here(tmp_path / "a.xlsx")
-    assert read.outcome.seconds < 60
+    assert read.cpu_s < 60
     assert "最初" in read.texts[1]
     assert "最後" in read.texts[1]
 
