@@ -38,7 +38,8 @@ from umekomi.serve.service import Service, open_service
 from umekomi.types import Prepared, Vectors
 
 MODEL = "hashing:64"
-START_S = 60
+PATIENCE_S = 200
+"""How long to wait for what is certain to come: only a test that fails ever waits as long."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class LocalServer:
     def connect(self) -> socket.socket:
         """A bare connection, for what no client library would send."""
         host, port = self.url.removeprefix("http://").split(":")
-        return socket.create_connection((host, int(port)), timeout=30)
+        return socket.create_connection((host, int(port)), timeout=PATIENCE_S)
 
 
 @contextmanager
@@ -78,7 +79,7 @@ def serving(
     *models: ModelSettings,
     limits: Limits | None = None,
     open_model: OpenModel | None = None,
-    drain_s: float = 10,
+    drain_s: float = 60,
     wait: bool = True,
     keys: Path | None = None,
     request_log: RequestLogSettings | None = None,
@@ -108,13 +109,13 @@ def serving(
     thread.start()
     try:
         if wait:
-            assert ready.wait(START_S), "the server did not become ready"
-        with httpx.Client(base_url=url, timeout=60) as client:
+            assert ready.wait(PATIENCE_S), "the server did not become ready"
+        with httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
             yield LocalServer(url, server, service, client)
     finally:
         if thread.is_alive():
             server.handle_exit(signal.SIGTERM, None)
-        thread.join(drain_s + 30)
+        thread.join(drain_s + 60)
         listener.close()
         assert not thread.is_alive(), "the server did not stop"
         folder.cleanup()
@@ -133,7 +134,7 @@ class GatedEncoder(HashingEncoder):
 
     def run(self, batch: Sequence[Prepared]) -> Vectors:
         self.entered.set()
-        assert self.gate.wait(60)
+        assert self.gate.wait(PATIENCE_S)
         self.runs += batch
         return super().run(batch)
 
@@ -160,7 +161,7 @@ def reference_vectors(texts: Sequence[str], model: str = MODEL) -> Vectors:
     return np.stack([encoder.run([prepared])[0] for prepared in encoder.prepare(texts)])
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = 20, what: str = "the condition") -> None:
+def wait_until(condition: Callable[[], bool], *, seconds: float = PATIENCE_S, what: str = "the condition") -> None:
     """Poll until ``condition``; fails the test after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -179,7 +180,7 @@ class ServerProcess:
     def stop(self, signal_number: int = signal.SIGTERM) -> int:
         """Send the signal and return the exit code."""
         self.process.send_signal(signal_number)
-        return self.process.wait(60)
+        return self.process.wait(PATIENCE_S)
 
 
 @contextmanager
@@ -188,17 +189,18 @@ def serve_process(
     *arguments: str,
     ready: bool = True,
     environment: Mapping[str, str] | None = None,
-    seconds: float = 120,
+    seconds: float = PATIENCE_S,
 ) -> Iterator[ServerProcess]:
     """The command with ``arguments`` on a free port; waits for its invitation, or only for its address."""
     log = folder / "serve.log"
     command = [sys.executable, "-m", "umekomi", "serve", "--port", "0", *arguments]
     with log.open("wb") as errors:
         process = subprocess.Popen(command, stderr=errors, stdout=errors, env={**os.environ, **(environment or {})})
-    pattern = re.compile(r"serving .* at (http://\S+)/v1" if ready else r"(http://\S+) is starting")
+    pattern = re.compile(r"serving .* at (http://\S+)/v1.*\n" if ready else r"(http://\S+) is starting.*\n")
     try:
         deadline = time.monotonic() + seconds
-        while not (found := pattern.search(log.read_text(encoding="utf-8"))):
+        # A line may have been written in part, up to the middle of a character.
+        while not (found := pattern.search(log.read_text(encoding="utf-8", errors="replace"))):
             assert process.poll() is None, f"ended with {process.returncode}: {log.read_text(encoding='utf-8')}"
             assert time.monotonic() < deadline, f"not ready: {log.read_text(encoding='utf-8')}"
             time.sleep(0.05)
@@ -206,4 +208,4 @@ def serve_process(
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(30)
+        process.wait(PATIENCE_S)

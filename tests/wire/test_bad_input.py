@@ -227,7 +227,7 @@ def test_a_byte_order_mark_is_tolerated(server: LocalServer) -> None:
     ],
 )
 def test_unknown_paths_and_methods(server: LocalServer, method: str, path: str, status: int, code: str) -> None:
-    response = httpx.request(method, server.url + path)
+    response = httpx.request(method, server.url + path, timeout=60)
     error = error_of(response)
     assert (response.status_code, error["type"], error["code"]) == (status, "invalid_request_error", code)
     assert ("allow" in response.headers) == (status == 405)

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from kit.server import MODEL, GatedEncoder, LocalServer, serve_process, serving, wait_until
+from kit.server import MODEL, PATIENCE_S, GatedEncoder, LocalServer, serve_process, serving, wait_until
 from umekomi.config import Limits, ModelSettings
 
 BODY = 400_000
@@ -50,7 +50,7 @@ def test_a_body_counts_until_its_answer_is_out() -> None:
         body = json.dumps({"model": MODEL, "input": "x"}).encode() + b" " * (BODY - 50)
         with send_head(server, len(body)) as connection:
             connection.sendall(body)
-            assert encoder.entered.wait(20)
+            assert encoder.entered.wait(PATIENCE_S)
             assert held(server) == len(body) - 65_536
             encoder.gate.set()
             assert connection.recv(12) == b"HTTP/1.1 200"
@@ -60,7 +60,7 @@ def test_a_body_counts_until_its_answer_is_out() -> None:
 def test_refused_bodies_leave_no_memory_behind(tmp_path: Path) -> None:
     with (
         serve_process(tmp_path, MODEL, environment={"UMEKOMI_HOME": str(tmp_path)}) as server,
-        httpx.Client(base_url=server.url, timeout=60) as client,
+        httpx.Client(base_url=server.url, timeout=PATIENCE_S) as client,
     ):
         memory = psutil.Process(server.process.pid).memory_info
         too_large, malformed = b" " * 20_000_000, b"{" + b" " * 14_000_000

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from kit.generators import ScriptedGenerator
-from kit.server import MODEL, LocalServer, serving, wait_until
+from kit.server import MODEL, PATIENCE_S, LocalServer, serving, wait_until
 from umekomi.config import ModelSettings
 from umekomi.errors import EngineError, InvalidInput
 from umekomi.serve import workers
@@ -85,7 +85,7 @@ def test_a_client_that_leaves_stops_the_generation() -> None:
     with talking(generator) as server:
         with server.client.stream("POST", "/v1/chat/completions", json=STREAM) as answer:
             next(frames(answer))
-        assert generator.stopped.wait(20)
+        assert generator.stopped.wait(PATIENCE_S)
         wait_until(lambda: server.service.in_flight == 0)
         assert server.metric("umekomi_requests_total", status="499") == 1
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from kit.server import MODEL, GatedEncoder, LocalServer, serving, wait_until
+from kit.server import MODEL, PATIENCE_S, GatedEncoder, LocalServer, serving, wait_until
 from umekomi.config import Limits, ModelSettings
 
 BULK = {"x-umekomi-priority": "bulk"}
@@ -50,7 +50,7 @@ def test_interactive_texts_pass_bulk_ones_and_the_figures_tell() -> None:
         ThreadPoolExecutor(8) as pool,
     ):
         running = [pool.submit(ask, server, "f", headers=INTERACTIVE)]
-        assert encoder.entered.wait(20)
+        assert encoder.entered.wait(PATIENCE_S)
         running += [pool.submit(ask, server, text, headers=BULK) for text in "bc"]
         wait_until(lambda: server.metric("umekomi_queued_tokens", model=MODEL, priority="bulk") == 4)
         running.append(pool.submit(ask, server, "q", headers=INTERACTIVE))

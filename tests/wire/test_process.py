@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from kit.server import MODEL, serve_process
+from kit.server import MODEL, PATIENCE_S, serve_process
 
 
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -76,14 +76,14 @@ def test_stopping_while_a_request_runs_answers_it_first(tmp_path: Path) -> None:
     with serve_process(tmp_path, MODEL) as server:
         body = json.dumps({"model": MODEL, "input": [f"text {i}" * 50 for i in range(500)]}).encode()
         host, port = server.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=30) as connection:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
             head = b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
             connection.sendall(head + body)
             httpx.get(f"{server.url}/healthz", timeout=60)  # by now the request has been taken in
             server.process.send_signal(signal.SIGTERM)
             with connection.makefile("rb") as stream:
                 answer = stream.read()
-        assert server.process.wait(30) == 0
+        assert server.process.wait(PATIENCE_S) == 0
     head, _, content = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200")
     assert len(json.loads(content)["data"]) == 500

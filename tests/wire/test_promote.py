@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 from kit.promotions import copy_trained, prove_anew, umekomi, words, write_trained
-from kit.server import LocalServer, serve_process, serving, wait_until
+from kit.server import PATIENCE_S, LocalServer, serve_process, serving, wait_until
 from umekomi.config import load_settings
 from umekomi.embedding.embedder import open_embedder
 from umekomi.serve.access.keys import KeyStore
@@ -81,12 +81,12 @@ def rollback(alias: str, config: Path, server: str) -> Any:
 
 
 def served(url: str) -> dict[str, dict[str, Any]]:
-    return {entry["id"]: entry for entry in httpx.get(f"{url}/v1/models").json()["data"]}
+    return {entry["id"]: entry for entry in httpx.get(f"{url}/v1/models", timeout=PATIENCE_S).json()["data"]}
 
 
 def ask(url: str, model: str) -> tuple[str, np.ndarray[Any, Any]]:
     """Who answers, and its vectors of `TEXTS`."""
-    answer = httpx.post(f"{url}/v1/embeddings", json={"model": model, "input": TEXTS}, timeout=60)
+    answer = httpx.post(f"{url}/v1/embeddings", json={"model": model, "input": TEXTS}, timeout=PATIENCE_S)
     assert answer.status_code == 200, answer.text
     rows = [row["embedding"] for row in answer.json()["data"]]
     return answer.headers["x-umekomi-model"], np.array(rows, np.float32)
@@ -108,7 +108,7 @@ class Traffic:
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        with httpx.Client(base_url=self.url, timeout=60) as client:
+        with httpx.Client(base_url=self.url, timeout=PATIENCE_S) as client:
             while not self.stopping.is_set():
                 asked = time.monotonic()
                 answer = client.post("/v1/embeddings", json={"model": "search", "input": TEXTS})
@@ -476,9 +476,9 @@ class KillingProxy:
             os.kill(self.pid, signal.SIGKILL)
             return 500, b"", {}
         body = handler.rfile.read(int(handler.headers.get("content-length") or 0))
-        answer = httpx.request(
-            handler.command, self.target + handler.path, content=body, headers={"content-type": "application/json"}
-        )
+        json_type = {"content-type": "application/json"}
+        with httpx.Client(base_url=self.target, headers=json_type, timeout=PATIENCE_S) as client:
+            answer = client.request(handler.command, handler.path, content=body)
         if kill:
             os.kill(self.pid, signal.SIGKILL)
         return (
@@ -493,7 +493,7 @@ def run_until_killed(arguments: Sequence[str | Path], proxy: KillingProxy) -> No
         command = [sys.executable, "-m", "umekomi", *map(str, arguments), "--base-url", url]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         proxy.pid = process.pid
-        assert process.wait(120) == -signal.SIGKILL
+        assert process.wait(PATIENCE_S) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(("reload", "after"), [(2, False), (3, False), (3, True)])
@@ -530,12 +530,12 @@ def test_only_one_of_two_promotions_at_once(config: Path, models: tuple[Path, Pa
 
         def hold(handler: BaseHTTPRequestHandler) -> tuple[int, bytes]:
             waiting.set()
-            assert going.wait(60)
+            assert going.wait(PATIENCE_S)
             return 500, b"stopped"
 
         with running_http(hold) as slow:
             first = pool.submit(promote, models[0], "search", config, slow)
-            assert waiting.wait(60)
+            assert waiting.wait(PATIENCE_S)
             second = promote(models[1], "search", config, server.url)
             going.set()
             assert first.result().exit_code == 3

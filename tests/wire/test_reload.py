@@ -11,7 +11,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from kit.server import MODEL, GatedEncoder, LocalServer, reference_vectors, serve_process, serving, wait_until
+from kit.server import (
+    MODEL,
+    PATIENCE_S,
+    GatedEncoder,
+    LocalServer,
+    reference_vectors,
+    serve_process,
+    serving,
+    wait_until,
+)
 from umekomi.config import ModelSettings, load_settings
 from umekomi.serve.access.keys import KeyStore
 
@@ -112,7 +121,7 @@ def test_a_request_on_a_removed_model_is_answered(config: Path) -> None:
         ThreadPoolExecutor(1) as pool,
     ):
         running = pool.submit(server.post, {"model": MODEL, "input": ["one", "two"]})
-        assert encoder.entered.wait(20)
+        assert encoder.entered.wait(PATIENCE_S)
         write(config, "models: [{name: other, source: 'hashing:8'}]")
         assert reload(server).json()["models"]["removed"] == [MODEL]
         assert names(server) == {"other"}
@@ -157,7 +166,7 @@ def test_the_signal_reloads_under_the_flags_of_the_start(config: Path, tmp_path:
         wait_until(lambda: served() == {"b": "int8"}, what="the other model")
         write(config, "models: nonsense")
         server.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "reload refused" in server.log.read_text("utf-8"), what="the refusal")
+        wait_until(lambda: "reload refused" in server.log.read_text("utf-8", "replace"), what="the refusal")
         assert served() == {"b": "int8"}
         assert server.stop() == 0
         assert "Traceback" not in server.log.read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ import numpy as np
 import openai
 import pytest
 
-from kit.server import MODEL, LocalServer, reference_vectors, serve_process, serving, wait_until
+from kit.server import MODEL, PATIENCE_S, LocalServer, reference_vectors, serve_process, serving, wait_until
 from kit.upstream import Asked, chat, chunk, talk, upstream, vectors
 from umekomi.config import ModelSettings, RemoteSettings, RequestLogSettings
 from umekomi.engines.base import handed_on
@@ -282,7 +282,7 @@ def test_a_stream_on_a_model_that_goes_with_a_signal_comes_to_its_end(tmp_path: 
     def behave(asked: Asked) -> None:
         asked.begin_stream()
         asked.event(chunk("one"))
-        assert go_on.wait(60)
+        assert go_on.wait(PATIENCE_S)
         asked.event(chunk("two"))
         asked.end_stream()
         asked.wait_until_left()

@@ -15,7 +15,7 @@ import httpx
 import numpy as np
 import pytest
 
-from kit.server import LocalServer, serving, wait_until
+from kit.server import PATIENCE_S, LocalServer, serving, wait_until
 from kit.upstream import KEY, Asked, Behaviour, Upstream, chat, chunk, head, talk, upstream, vectors
 from umekomi.config import ModelSettings, RemoteSettings
 from umekomi.engines.remote.upstream import Patience
@@ -365,7 +365,7 @@ def test_events_are_relayed_as_they_come_and_nothing_else(both: Both, monkeypatc
         asked.event(b": secret comment\r\n\r\nid: 1\r\nda")
         asked.event(b"ta: " + json.dumps(chunk("緑")).encode()[:20])
         asked.event(json.dumps(chunk("緑")).encode()[20:] + b"\r\n\r\n")
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE_S)
         asked.event(chunk("の", usage={"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}))
         asked.event(chunk(finish="stop"))
         asked.end_stream()
@@ -454,7 +454,7 @@ def test_a_connection_that_died_while_idle_is_replaced_without_a_second_try(both
     with gateway(both, behave) as (back, front):
         for _ in range(3):
             assert embed(front).status_code == 200
-            assert ended.acquire(timeout=20)
+            assert ended.acquire(timeout=PATIENCE_S)
         assert back.connections == len(back.asked) == 3
 
 
@@ -481,7 +481,7 @@ def test_what_comes_unasked_is_no_answer_to_the_next_request(both: Both) -> None
     def behave(asked: Asked) -> None:
         answered.clear()
         asked.json(vectors([1.0], [2.0]))
-        assert answered.wait(20)  # or it would be a part of the answer
+        assert answered.wait(PATIENCE_S)  # or it would be a part of the answer
         with contextlib.suppress(OSError):
             asked.json(vectors([6.0], [6.0]))
         added.release()
@@ -490,7 +490,7 @@ def test_what_comes_unasked_is_no_answer_to_the_next_request(both: Both) -> None
         for _ in range(2):
             assert [row["embedding"] for row in embed(front).json()["data"]] == [[1.0], [2.0]]
             answered.set()
-            assert added.acquire(timeout=20)
+            assert added.acquire(timeout=PATIENCE_S)
 
 
 def test_a_good_upstream_for_comparison(both: Both) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from kit.server import MODEL, GatedEncoder, LocalServer, reference_vectors, serving, wait_until
+from kit.server import MODEL, PATIENCE_S, GatedEncoder, LocalServer, reference_vectors, serving, wait_until
 from umekomi.config import Limits, ModelSettings
 from umekomi.serve.intake import connection
 from umekomi.serve.intake.framing import MAX_HEADER_BYTES
@@ -223,7 +223,7 @@ def test_work_of_a_client_that_went_away_is_dropped(reset: bool) -> None:
         body = json.dumps({"model": MODEL, "input": [f"text {i}" for i in range(50)]}).encode()
         leaving = server.connect()
         leaving.sendall(request(body, f"content-length: {len(body)}"))
-        assert encoder.entered.wait(20)
+        assert encoder.entered.wait(PATIENCE_S)
         if reset:
             leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         leaving.close()

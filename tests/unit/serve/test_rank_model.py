@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 
+from kit.server import PATIENCE_S
 from umekomi.engines.base import Cancellation, Scores, admit_all
 from umekomi.engines.hashing import hashing_bundle
 from umekomi.errors import Unavailable
@@ -38,7 +39,7 @@ class SlowReranker:
         assert cancel is not None
         cancel.on_cancel(self.stopped.set)
         self._closed.on_cancel(self.stopped.set)
-        assert self.stopped.wait(20)
+        assert self.stopped.wait(PATIENCE_S)
         raise CancelledError
 
     def close(self) -> None:
@@ -50,11 +51,11 @@ def test_a_request_that_is_called_off_stops() -> None:
         reranker = SlowReranker()
         model = RankModel(reranker)
         task = asyncio.ensure_future(model.score("q", ["d"]))
-        await asyncio.to_thread(reranker.entered.wait, 20)
+        await asyncio.to_thread(reranker.entered.wait, PATIENCE_S)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await asyncio.to_thread(reranker.stopped.wait, 20)
+        assert await asyncio.to_thread(reranker.stopped.wait, PATIENCE_S)
         model.close()
 
     asyncio.run(run())
@@ -65,7 +66,7 @@ def test_a_model_that_is_closed_under_a_request_says_so() -> None:
         reranker = SlowReranker()
         model = RankModel(reranker)
         task = asyncio.ensure_future(model.score("q", ["d"]))
-        await asyncio.to_thread(reranker.entered.wait, 20)
+        await asyncio.to_thread(reranker.entered.wait, PATIENCE_S)
         model.close()
         with pytest.raises(Unavailable, match="unloaded"):
             await task

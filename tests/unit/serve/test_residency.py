@@ -45,7 +45,7 @@ class World:
         )
 
     def open(self, settings: ModelSettings) -> Embedder:
-        assert self.gate.wait(20)
+        assert self.gate.wait(100)
         self.tried.append(settings.name)
         if settings.name in self.broken:
             raise BrokenModel(f"{settings.name} is cut short")
