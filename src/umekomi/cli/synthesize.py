@@ -20,6 +20,7 @@ from umekomi.cli.synthesize_inputs import (
     read_splits,
 )
 from umekomi.cli.synthesize_progress import TerminalWatch, cost_of
+from umekomi.errors import ConfigError
 
 if TYPE_CHECKING:
     from umekomi.synthesize.corpus import Corpus
@@ -147,6 +148,8 @@ def export(
 
     pairs = [pair for split in read_pairs(folder).values() for pair in split]
     path = output or folder / "pairs.xlsx"
+    if path.suffix.lower() != ".xlsx":
+        raise ConfigError(f"--output {path}: the table is XLSX; name it {path.with_suffix('.xlsx').name}")
     write_spreadsheet(path, pairs)
     options.notify(
         f"{len(pairs)} pairs → {path}; change questions and answers, delete rows, or add rows without an id"
@@ -159,6 +162,11 @@ def import_(folder: Folder, sheet: Annotated[Path, typer.Argument(help="The spre
     from umekomi.synthesize.reviewing import import_review
 
     changes, counts = import_review(folder, sheet)
+    if changes.other_texts:
+        options.notify(
+            f"{changes.other_texts} rows have another doc than was exported, which is not taken over: texts come "
+            "from the documents; correct those and run umekomi synthesize again"
+        )
     options.notify(
         f"{changes.kept} unchanged, {len(changes.edited)} edited, {len(changes.deleted)} deleted, "
         f"{len(changes.added)} added; now " + ", ".join(f"{split} {count}" for split, count in counts.items())

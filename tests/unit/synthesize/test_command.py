@@ -225,12 +225,14 @@ def test_people_edit_delete_and_add_in_a_spreadsheet(documents: Path, tmp_path: 
         edited, deleted = rows["A2"].value, rows["A3"].value
         rows["C2"].value = "=人が書き直した質問"
         rows["C2"].data_type = "s"
+        rows["B4"].value = "人が直した文"
         rows.delete_rows(3)
         rows.append([None, None, "人が加えた質問", "答え", None, None, everything[5]["chunk_id"]])
         book.save(sheet)
         done = _umekomi("review", "import", str(output), str(sheet))
         assert done.returncode == 0, done.stderr
         assert "1 edited, 1 deleted, 1 added" in done.stderr
+        assert "1 rows have another doc than was exported" in done.stderr
         assert deleted in (output / "rejected.jsonl").read_text(encoding="utf-8")
         assert "written by: human" in (output / "report.html").read_text(encoding="utf-8")
         once = (output / "train.jsonl").read_bytes()
@@ -253,6 +255,7 @@ def test_people_edit_delete_and_add_in_a_spreadsheet(documents: Path, tmp_path: 
         (lambda rows, _: setattr(rows["A4"], "value", "zzz"), r"row 4: the id 'zzz' is not one"),
         (lambda rows, _: setattr(rows["A4"], "value", rows["A3"].value), r"row 4: the id .* stands in row 3"),
         (lambda rows, _: setattr(rows["C4"], "value", None), r"row 4: the question is empty"),
+        (lambda rows, _: setattr(rows["G4"], "value", "zzz"), r"row 4: the chunk_id was changed"),
         (
             lambda rows, splits: rows.append(
                 [None, None, splits["test"][0]["query"], None, None, None, splits["train"][0]["chunk_id"]]
@@ -279,6 +282,13 @@ def test_a_sheet_that_does_not_fit_changes_nothing(
     assert re.search(message, done.stderr), done.stderr
     assert (output / "train.jsonl").read_bytes() == before
     assert not (output / "review.json").exists()
+
+
+def test_a_table_of_another_format_is_not_promised(finished: tuple[Path, str, int], tmp_path: Path) -> None:
+    done = _umekomi("review", "export", str(finished[0]), "-o", str(tmp_path / "review.csv"))
+    assert done.returncode == 2
+    assert "name it review.xlsx" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_cells_that_a_spreadsheet_would_run_are_written_as_text(finished: tuple[Path, str, int]) -> None:

@@ -31,9 +31,13 @@ _CUT = "…"
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What people did in a spreadsheet. ``edited`` and ``added`` pairs are marked human."""
+    """What people did in a spreadsheet. ``edited`` and ``added`` pairs are marked human.
+
+    other_texts  rows whose doc is not the one that was exported, which counts for nothing
+    """
 
     kept: int
+    other_texts: int
     edited: tuple[Pair, ...]
     added: tuple[Pair, ...]
     deleted: tuple[str, ...]
@@ -65,12 +69,12 @@ def read_changes(path: Path, pairs: Sequence[Pair], chunks: Mapping[str, Chunk])
     chunks  of the corpus, by identifier
 
     Raises `InvalidInput` naming the row for a column that is lost, an id that is unknown or there twice, an empty
-    question, and a new row whose chunk_id is no chunk.
+    question, another chunk_id, and a new row whose chunk_id is no chunk.
     """
     known = {pair.id: pair for pair in pairs}
     seen: dict[str, int] = {}
     edited, added = [], []
-    kept = 0
+    kept = other_texts = 0
     for number, row in _rows(path):
         where = f"{path}, row {number}"
         if not any(row.values()):
@@ -86,12 +90,18 @@ def read_changes(path: Path, pairs: Sequence[Pair], chunks: Mapping[str, Chunk])
             raise InvalidInput(f"{where}: the id '{row['id']}' stands in row {seen[row['id']]} already")
         seen[row["id"]] = number
         before = known[row["id"]]
+        if row["chunk_id"] not in ("", _shown(before.chunk_id)):
+            raise InvalidInput(
+                f"{where}: the chunk_id was changed; for a question about another text add a row without an id"
+            )
+        other_texts += row["doc"] != _shown(before.positive)
         if (row["question"], row["answer"]) == (_shown(before.query), _shown(before.answer or "")):
             kept += 1
         else:
             edited.append(replace(before, query=row["question"], answer=row["answer"] or None, origin="human"))
     there = {*seen, *(pair.id for pair in added)}  # a sheet taken over once more still has them without an id
-    return Changes(kept, tuple(edited), tuple(added), tuple(name for name in known if name not in there))
+    deleted = tuple(name for name in known if name not in there)
+    return Changes(kept, other_texts, tuple(edited), tuple(added), deleted)
 
 
 def _new_pair(row: Mapping[str, str], chunks: Mapping[str, Chunk], where: str) -> Pair:
