@@ -148,7 +148,7 @@ class _Run(Generic[T]):
         with self._lock:
             readers = list(self._readers)
         for reader in readers:
-            reader.kill()
+            reader.stop()
 
 
 class _Reader:
@@ -156,6 +156,8 @@ class _Reader:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._starting = threading.Lock()
+        self._stopped = False
         self._process: subprocess.Popen[bytes] | None = None
         self._files = 0
         self._deadline: float | None = None
@@ -223,22 +225,31 @@ class _Reader:
                 f"took too long: {limits.silence_s:g} s without progress, or over {limits.total_s:g} s "
                 f"and a second for each megabyte"
             )
-            self.kill()
+            self._kill()
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process and (self._process.poll() is not None or self._files >= _FILES_A_PROCESS):
             self.close()
-        if self._process is None:
-            # -P: the folder that the user stands in may hold strangers' files, and one of them be named json.py.
-            command = [sys.executable, "-P", "-m", _MODULE, str(self._limits.memory_bytes)]
-            self._process = subprocess.Popen(  # noqa: S603 (this very program)
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-            )
-        return self._process
+        with self._starting:
+            if self._stopped:
+                raise EOFError
+            if self._process is None:
+                # -P: the folder that the user stands in may hold strangers' files, and one be named json.py.
+                command = [sys.executable, "-P", "-m", _MODULE, str(self._limits.memory_bytes)]
+                self._process = subprocess.Popen(  # noqa: S603 (this very program)
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+                )
+            return self._process
 
-    def kill(self) -> None:
-        if self._process:
-            self._process.kill()
+    def stop(self) -> None:
+        """End the process, and start no other."""
+        with self._starting:
+            self._stopped = True
+        self._kill()
+
+    def _kill(self) -> None:
+        if process := self._process:  # which the thread that reads may put away meanwhile
+            process.kill()
 
     def close(self) -> None:
         """End the process and give back its pipes."""

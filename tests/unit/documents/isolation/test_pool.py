@@ -92,6 +92,15 @@ def test_processes_end_when_the_reader_is_left(tmp_path: Path) -> None:
     assert not set(threading.enumerate()) - threads
 
 
+@pytest.mark.usefixtures("tampered")
+def test_a_file_that_hangs_is_not_read_again_when_the_reader_is_left(tmp_path: Path) -> None:
+    """Nobody would watch over the second reading: leaving would wait for it without end."""
+    reads = iter_documents(write(tmp_path, "a", "hang"))
+    next(reads)
+    wait_until((tmp_path / "hang.hangs").exists, seconds=200, what="the hang")
+    reads.close()
+
+
 def test_what_a_handler_raises_ends_the_run(tmp_path: Path) -> None:
     def handle(_delivery: Delivery) -> None:
         raise InvalidInput("full")
