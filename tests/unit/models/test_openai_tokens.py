@@ -83,4 +83,4 @@ def test_the_slow_package_stays_unloaded() -> None:
         "import sys; from umekomi.models.openai_tokens import decode; "
         "assert decode('cl100k_base', [9906]) == 'Hello'; assert 'bpe_openai' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, env=os.environ.copy(), timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, env=os.environ.copy())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from umekomi.embedding.endpoint import Answer
@@ -63,6 +63,7 @@ def test_noise_of_a_ten_thousandth_never_names_a_cause(angle: float, seed: int) 
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 1000), scale=st.floats(0.01, 100), count=st.integers(3, 60))
 def test_scaling_rows_changes_lengths_and_nothing_else(seed: int, scale: float, count: int) -> None:
+    assume(abs(abs(scale - 1) - 0.05 * max(1, scale)) > 1e-6)  # nearer to the limit, float32 decides
     old = _vectors(count, seed=seed)
     new = (old * np.float32(scale)).astype(np.float32)
     assert cosines(old, new) == pytest.approx(np.ones(count))
