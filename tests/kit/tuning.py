@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from umekomi.models.bundle import Bundle
-from umekomi.train.candidate import open_sentence_model
 from umekomi.train.examples import Example, Passage, TrainingData
 from umekomi.train.exporting import Provenance
+from umekomi.train.fitting.loading import open_sentence_model
 from umekomi.train.settings import TrainingSettings
 
 DATA = TrainingData(

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,10 @@ from numpy.typing import NDArray
 
 from umekomi.embedding.texts import check_texts
 from umekomi.embedding.vectors import check_dimensions, cut_dimensions
-from umekomi.engines.torch.device import COMPUTING, choose_device
+from umekomi.engines.torch.device import COMPUTING
 from umekomi.engines.torch.encoder import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, plan_groups
-from umekomi.engines.torch.loading import first_line, quietly
-from umekomi.errors import BrokenModel, EngineError, InputTooLong, InvalidInput
+from umekomi.engines.torch.loading import first_line
+from umekomi.errors import EngineError, InputTooLong, InvalidInput
 from umekomi.evaluate.candidates.opening import record_card
 from umekomi.extras import require
 from umekomi.models.card import FINGERPRINT_LENGTH, ModelCard
@@ -27,25 +26,6 @@ from umekomi.types import Embeddings, Role, Truncation, Vectors
 UNUSED = "pooler"
 """A part that some classes have, that files may lack, and that no token state depends on: its numbers are random
 then, and other ones each time a model is opened."""
-
-
-def open_sentence_model(folder: Path, *, device: str = "cpu") -> Any:
-    """The ``SentenceTransformer`` in ``folder`` as its files say, in fp32.
-
-    Raises `MissingExtra`, `ConfigError` for a device that is not there, and `BrokenModel` where the library cannot
-    open the folder.
-    """
-    library = require("sentence_transformers", extra="train")
-    torch = require("torch", extra="train")
-    place = choose_device(device)
-    try:
-        with quietly():
-            model = library.SentenceTransformer(
-                str(folder), device=str(place), local_files_only=True, model_kwargs={"dtype": torch.float32}
-            )
-    except Exception as error:  # whatever the libraries say of a folder that they cannot open
-        raise BrokenModel(f"{folder}: sentence-transformers cannot open it: {first_line(error)}") from None
-    return model.float().eval()
 
 
 class TorchCandidate:

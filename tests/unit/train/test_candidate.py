@@ -16,7 +16,8 @@ from umekomi.embedding.embedder import Embedder
 from umekomi.errors import BrokenModel, EngineError, InputTooLong, InvalidInput
 from umekomi.evaluate.candidates.opening import Candidate
 from umekomi.models.sources import open_model
-from umekomi.train.candidate import TorchCandidate, open_sentence_model
+from umekomi.train.candidate import TorchCandidate
+from umekomi.train.fitting.loading import open_sentence_model
 from umekomi.types import Role
 
 torch = pytest.importorskip("torch")

@@ -17,10 +17,11 @@ from umekomi.errors import BrokenModel, EngineError, GateFailed, UnsupportedMode
 from umekomi.evaluate.parity.agreement import Float64s, cosines
 from umekomi.evaluate.settings import Watch
 from umekomi.models.card import ModelCard
-from umekomi.train.candidate import TorchCandidate, open_sentence_model
+from umekomi.train.candidate import TorchCandidate
 from umekomi.train.examples import TrainingData
 from umekomi.train.exporting.export import CHECKED, FAILED, Exported
 from umekomi.train.exporting.texts import GateText, build_gate_texts
+from umekomi.train.fitting.loading import open_sentence_model
 from umekomi.types import Precision, Role, Vectors
 from umekomi.writing import replacing
 

@@ -23,7 +23,7 @@ from umekomi.train.fitting.keeping.checkpoints import Checkpoint, best_of, find_
 from umekomi.train.fitting.keeping.curve import CurvePoint, CurveWriter, read_curve
 from umekomi.train.fitting.keeping.space import check_space, telling_full_disk
 from umekomi.train.fitting.lessons.steps import evaluation_steps
-from umekomi.train.fitting.loading import build_model, quiet
+from umekomi.train.fitting.loading import build_model, open_sentence_model, quiet
 from umekomi.train.fitting.processes import ALONE, Processes
 from umekomi.train.settings import TrainingSettings
 from umekomi.writing import replacing, sync_tree
@@ -229,10 +229,7 @@ def _tuned_model(job: Job, best: Checkpoint) -> Any:
 
 def _load_weights(model: Any, checkpoint: Path) -> None:
     """Put the weights of a checkpoint, of adapters too, into ``model``."""
-    library = require("sentence_transformers", extra="train")
-    with quiet():
-        saved = library.SentenceTransformer(str(checkpoint), device="cpu", local_files_only=True)
-    model.load_state_dict(saved.state_dict())
+    model.load_state_dict(open_sentence_model(checkpoint).state_dict())
 
 
 def _clear(job: Job, whole: list[Checkpoint]) -> None:

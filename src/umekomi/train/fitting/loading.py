@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from umekomi.engines.hashing import PREFIX as HASHING_PREFIX
@@ -97,39 +98,41 @@ def build_model(bundle: Bundle, *, max_length: int | None) -> Any:
 
     Texts are cut at ``max_length`` tokens, the card's limit at most. Raises `BrokenModel` where weights do not fit.
     """
-    torch = require("torch", extra="train")
-    sentence_transformers = require("sentence_transformers", extra="train")
-    modules = require("sentence_transformers.sentence_transformer.modules", extra="train")
-    card, folder = bundle.card, str(bundle.folder)
-    limit = min(max_length or card.max_tokens, card.max_tokens)
-    # A checkpoint in half precision must not be trained in it: small steps would round to nothing.
-    options = {
-        "dtype": torch.float32,
-        "use_safetensors": True,
-        "local_files_only": True,
-        "trust_remote_code": False,
-    }
-    with quiet():
-        try:
-            if (bundle.folder / MODULES).exists():
-                model = sentence_transformers.SentenceTransformer(
-                    folder, device="cpu", model_kwargs=options, local_files_only=True, trust_remote_code=False
-                )
-            else:
-                parts = [modules.Transformer(folder, max_seq_length=limit, model_kwargs=options)]
-                parts += _after_transformer(card, parts[0].get_embedding_dimension(), modules)
-                model = sentence_transformers.SentenceTransformer(modules=parts, device="cpu")
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise BrokenModel(f"{card.name}: cannot be loaded for training: {first_line(error)}") from None
+    card = bundle.card
+    model = open_sentence_model(bundle.folder, unstated=card)
     if model.get_embedding_dimension() != card.dim:
         raise BrokenModel(
             f"{card.name}: gives vectors of {model.get_embedding_dimension()} numbers; its card says {card.dim}"
         )
     model.prompts = {role: card.prompts.get(role, "") for role in ("query", "document")} | dict(card.prompts)
-    model.max_seq_length = limit
+    model.max_seq_length = min(max_length or card.max_tokens, card.max_tokens)
     # Else the library looks for training texts to show in a card of its own; ours is written at the export.
     model.model_card_data.widget = [{}]
     return model
+
+
+def open_sentence_model(folder: Path, *, unstated: ModelCard | None = None) -> Any:
+    """The ``SentenceTransformer`` in ``folder`` in float32 on the CPU, as anybody gets it who opens the folder.
+
+    unstated  says how token states become a vector where the folder has no modules.json
+
+    Raises `MissingExtra`, and `BrokenModel` where the library cannot open the folder.
+    """
+    torch = require("torch", extra="train")
+    library = require("sentence_transformers", extra="train")
+    # A checkpoint in half precision must not be trained in it: small steps would round to nothing.
+    options = {"dtype": torch.float32, "use_safetensors": True}
+    safe = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        with quiet():
+            if unstated is None or (folder / MODULES).exists():
+                model = library.SentenceTransformer(str(folder), device="cpu", model_kwargs=options, **safe)
+            else:
+                parts = _unstated_modules(folder, unstated, {**options, **safe})
+                model = library.SentenceTransformer(modules=parts, device="cpu")
+    except Exception as error:  # whatever the libraries say of a folder that they cannot open
+        raise BrokenModel(f"{folder}: sentence-transformers cannot open it: {first_line(error)}") from None
+    return model.float().eval()
 
 
 @contextmanager
@@ -152,10 +155,13 @@ def quiet() -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
-def _after_transformer(card: ModelCard, width: int, modules: Any) -> list[Any]:
-    """What the catalog or the files say of a model that ships no modules.json."""
+def _unstated_modules(folder: Path, card: ModelCard, options: dict[str, Any]) -> list[Any]:
+    """The parts of a model that ships no modules.json, by what the catalog knows of it."""
+    modules = require("sentence_transformers.sentence_transformer.modules", extra="train")
+    transformer = modules.Transformer(str(folder), max_seq_length=card.max_tokens, model_kwargs=options)
+    width = transformer.get_embedding_dimension()
     pooling = modules.Pooling(width, pooling_mode=_POOLING_WORDS.get(card.pooling, card.pooling))
-    return [pooling, modules.Normalize()] if card.normalize else [pooling]
+    return [transformer, pooling, *([modules.Normalize()] if card.normalize else [])]
 
 
 def _refuse_static(name: str) -> None:

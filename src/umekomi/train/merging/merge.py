@@ -15,8 +15,8 @@ from umekomi.engines.torch.device import choose_device, set_threads
 from umekomi.errors import BrokenModel, InvalidInput, UnsupportedModel
 from umekomi.extras import require
 from umekomi.models.bundle import Bundle
-from umekomi.train.candidate import UNUSED, TorchCandidate, open_sentence_model
-from umekomi.train.fitting.loading import build_model
+from umekomi.train.candidate import UNUSED, TorchCandidate
+from umekomi.train.fitting.loading import build_model, open_sentence_model
 
 BASE, TUNED = 0.0, 1.0
 

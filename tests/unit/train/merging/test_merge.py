@@ -15,7 +15,7 @@ from kit.tuning import save_tuned
 from umekomi.errors import BrokenModel, InvalidInput, UnsupportedModel
 from umekomi.models.bundle import Bundle
 from umekomi.models.sources import open_model
-from umekomi.train.candidate import open_sentence_model
+from umekomi.train.fitting.loading import open_sentence_model
 from umekomi.train.merging.merge import mix, open_merge
 
 torch = pytest.importorskip("torch")
