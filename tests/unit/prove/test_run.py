@@ -223,6 +223,16 @@ def test_the_page_tells_the_story(proved: Prove, tmp_path: Path) -> None:
     assert re.search(r"<svg[^>]*aria-label=\"change from base to tuned", page)
 
 
+def test_what_decided_comes_first_among_the_examples(proved: Prove, tmp_path: Path) -> None:
+    for base, tuned, verdict, first in ((16, 64, "IMPROVED", "better"), (64, 16, "REGRESSED", "worse")):
+        report = proved(base, tuned)
+        assert report.verdict == verdict
+        assert {each.better for each in report.examples} == {True, False}
+        publish(tmp_path, report)
+        page = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert min(("better", "worse"), key=lambda way: page.index(f"Found {way} now")) == first
+
+
 def test_a_page_without_story_or_alphas_is_whole_too(proved: Prove, tmp_path: Path) -> None:
     publish(tmp_path, proved(16, 16, ProofTasks(questions(1))))
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

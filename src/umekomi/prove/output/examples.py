@@ -9,7 +9,7 @@ from umekomi.pages import section, shorten, tag
 from umekomi.prove.results import CauseRecord, ExampleRecord
 
 
-def show_examples(examples: Sequence[ExampleRecord]) -> list[str]:
+def show_examples(examples: Sequence[ExampleRecord], *, worse_first: bool) -> list[str]:
     """A section for each direction that has any."""
     better = [each for each in examples if each.better]
     worse = [each for each in examples if not each.better]
@@ -17,12 +17,12 @@ def show_examples(examples: Sequence[ExampleRecord]) -> list[str]:
         '<p class="soft">Below each, the training pairs that likely did it: those whose query is like this one and '
         "whose text is like the one that moved. A guess from similarity, not a proof.</p>"
     )
-    found = []
-    if better:
-        found.append(section("Found better now", soft, *map(_example, better)))
-    if worse:
-        found.append(section("Found worse now", soft, *map(_example, worse)))
-    return found
+    found = [
+        section(title, soft, *map(_example, moved))
+        for title, moved in (("Found better now", better), ("Found worse now", worse))
+        if moved
+    ]
+    return found[::-1] if worse_first else found
 
 
 def _example(each: ExampleRecord) -> str:

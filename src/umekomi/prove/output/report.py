@@ -38,7 +38,7 @@ def sections(report: TrainingReport) -> list[str]:
     return [
         _verdict(report),
         _comparisons(report),
-        *show_examples(report.examples),
+        *show_examples(report.examples, worse_first=report.verdict == "REGRESSED"),
         _alphas(report),
         _learning(report),
         _values(report),
