@@ -236,7 +236,7 @@ def comparisons(dataset: str, values: list[float]) -> tuple[ComparisonRecord, ..
                 p_adjusted=0.3 if tied else 0.003,
                 verdict="tied" if tied else "better",
                 sentence=ties if tied else beats,
-                items_to_separate=400 if tied else None,
+                items_to_separate=391 if tied else None,
             )
         )
     return tuple(found)

@@ -49,6 +49,7 @@ function once(make) {
 
 const locale = document.documentElement.lang;
 const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
+const roundedUp = new Intl.NumberFormat(locale, { maximumSignificantDigits: 2, roundingMode: "ceil" });
 const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
 const fixed = (value, digits = 3) => (known(value) ? value.toFixed(digits).replace("-", "−") : "–");
 const signed = (value) => (value > 0 ? "+" : "") + fixed(value);

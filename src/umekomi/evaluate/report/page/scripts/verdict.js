@@ -49,7 +49,7 @@ function comparisonSentence(record) {
   if (locale === "en") return record.sentence;
   if (record.verdict === "tied") {
     const more = record.items_to_separate;
-    return t("compare.tied", record) + (known(more) ? t("compare.more", { n: count(more) }) : "");
+    return t("compare.tied", record) + (known(more) ? t("compare.more", { n: roundedUp.format(more) }) : "");
   }
   const [a, b] = record.verdict === "better" ? [record.a, record.b] : [record.b, record.a];
   const [low, high] = record.verdict === "better" ? record.ci95 : [-record.ci95[1], -record.ci95[0]];
@@ -103,7 +103,7 @@ function rankingChart(node, scores) {
     },
   }));
   draw(node, traces, {
-    xaxis: { title: { text: plain(scores[0].metric), font: { size: 12 } }, tickformat: ".3~f", nticks: 8 },
+    xaxis: { title: { text: plain(scores[0].metric), font: { size: 12 } }, tickformat: ".3~f", nticks: node.clientWidth < 500 ? 4 : 8 },
     // Places are numbers with names beside them: Plotly would take a name like "768" for a number.
     yaxis: {
       tickvals: scores.map((_, at) => at),
