@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,7 @@ def _kept(ledger: Path) -> int:
     if not ledger.exists():
         return 0
     try:
-        with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as database:
+        with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as database:
             return int(database.execute("SELECT count(*) FROM replies").fetchone()[0])
     except sqlite3.OperationalError:
         return 0

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -215,12 +216,13 @@ def test_ratings_alone_steer_a_model(place: Path, tmp_path: Path) -> None:
 
 
 def test_a_dry_run_counts_and_keeps_nothing(place: Path, tmp_path: Path) -> None:
+    started = time.monotonic()
     estimate = run.estimate_training(
         place / "pairs.jsonl", settings(place / "base", cache=tmp_path / "cache"), watch=Watching()
     )
     assert estimate.negatives == 0
     assert estimate.steps == 3 * -(-estimate.pairs // 8)
-    assert 0 < estimate.step_seconds < 30
+    assert 0 < estimate.step_seconds < time.monotonic() - started
     assert estimate.memory_bytes is None or estimate.memory_bytes > 50e6
     assert estimate.disk_bytes > estimate.checkpoint_bytes > 0
     assert len([*estimate.lines()]) == 6
@@ -254,6 +256,7 @@ main()
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_command_goes_on_after_kill_9(place: Path, tmp_path: Path) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     stopped = [sys.executable, "-c", STOPPED, *command(place, killed)[2:]]
@@ -270,6 +273,7 @@ def test_the_command_goes_on_after_kill_9(place: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_two_processes_train_as_one_does(place: Path, tmp_path: Path) -> None:
     """Dropout is off in this base, so both see the same batches and make the same steps but for rounding."""
     launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
