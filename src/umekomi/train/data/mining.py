@@ -7,7 +7,7 @@ A candidate counts as wrong when it is clearly less like the query than the posi
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def mine_negatives(
     mined: list[tuple[str, ...]] = [()] * len(examples)
     passed = Counter[str]()
     if pool:
-        vectors = _embed(examples, pool, candidate, cache=cache, watch=watch)
+        vectors = _embed(data, examples, pool, candidate=candidate, cache=cache, watch=watch)
         rules = _Rules.of(data, batch_size)
         mined, passed = _Search(rules, list(pool.items()), vectors, count, margin).run(examples)
     train = list(data.train)
@@ -226,18 +226,29 @@ def _iter_beside(corpus: Sequence[Passage]) -> Iterator[tuple[str, frozenset[str
 
 
 def _embed(
-    examples: Sequence[Example], pool: Mapping[str, str], candidate: Candidate, *, cache: Path, watch: Watch
+    data: TrainingData,
+    examples: Sequence[Example],
+    pool: Iterable[str],
+    *,
+    candidate: Candidate,
+    cache: Path,
+    watch: Watch,
 ) -> _Embedded:
-    texts = dict(pool)
+    """The whole corpus, held-out texts too: so the proof, which searches all of it, finds its vectors kept."""
+    texts = [passage.text for passage in data.corpus]
+    places: dict[str, int] = {}
+    for row, text in enumerate(texts):
+        places.setdefault(fold(text), row)
     for example in examples:
-        texts.setdefault(fold(example.positive), example.positive)
-    places = {key: row for row, key in enumerate(texts)}
+        if (key := fold(example.positive)) not in places:
+            places[key] = len(texts)
+            texts.append(example.positive)
     queries = [example.query for example in examples]
     with watch.stage("Mining negatives", total=len(texts) + len(queries)) as advance:
         asked = _vectors(candidate, queries, "query", cache=cache, advance=advance)
-        answers = _vectors(candidate, list(texts.values()), "document", cache=cache, advance=advance)
-    positives = answers[[places[fold(example.positive)] for example in examples]]
-    return _Embedded(asked, answers[: len(pool)], positives)
+        found = _vectors(candidate, texts, "document", cache=cache, advance=advance)
+    positives = found[[places[fold(example.positive)] for example in examples]]
+    return _Embedded(asked, found[[places[key] for key in pool]], positives)
 
 
 def _vectors(

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from kit.training_data import Told, made_up_chunks, made_up_text, write_synthesis
 from umekomi.errors import InvalidInput
 from umekomi.evaluate.candidates.opening import open_candidate, parse_candidate
+from umekomi.evaluate.candidates.vectors import embed_task
 from umekomi.evaluate.metrics.repeats import fold, is_near
 from umekomi.evaluate.results import ModelRecord
-from umekomi.train.data import RankingBatches, mine_negatives, read_training_data
+from umekomi.train.data import RankingBatches, build_domain_task, mine_negatives, read_training_data
 from umekomi.train.examples import Example, Passage, TrainingData
 from umekomi.types import Embeddings, Role, Truncation
 
@@ -197,4 +198,8 @@ def test_with_an_engine_of_ours_over_a_synthesis_and_from_the_cache(tmp_path: Pa
     closed = {passage.text for passage in data.corpus if passage.document_id in held_out}
     assert not closed & {text for example in mined.train for text in example.negatives}
     assert mine_negatives(data, candidate, watch=Told(), **options) == mined  # type: ignore[arg-type]
+    documents = tmp_path / "cache" / candidate.fingerprint / "document"
+    kept = set(documents.iterdir())
+    embed_task(candidate, build_domain_task(data), role="document", cache=tmp_path / "cache")
+    assert set(documents.iterdir()) == kept, "the proof searches the same corpus"
     candidate.close()
