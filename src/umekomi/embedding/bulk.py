@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -105,5 +106,8 @@ def _save(embeddings: Embeddings, path: Path) -> None:
 
 
 def _load(path: Path, fingerprint: str) -> Embeddings:
-    with np.load(path, allow_pickle=False) as part:
-        return Embeddings(part["vectors"], part["tokens"], part["truncated"], fingerprint)
+    try:
+        with np.load(path, allow_pickle=False) as part:
+            return Embeddings(part["vectors"], part["tokens"], part["truncated"], fingerprint)
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise StoreError(f"{path}: damaged ({error}); delete it, and only its texts are embedded again") from None

@@ -12,7 +12,7 @@ import pytest
 
 import umekomi
 from umekomi.embedding import bulk
-from umekomi.errors import InvalidInput
+from umekomi.errors import InvalidInput, StoreError
 
 TEXTS = [f"text {i}" for i in range(25)]
 
@@ -42,6 +42,17 @@ def test_finished_windows_are_not_computed_again(tmp_path: Path) -> None:
     grown, computed = _run([*TEXTS, "one more"], tmp_path)
     assert computed == [*TEXTS[20:], "one more"]
     assert np.array_equal(grown[:25], first)
+
+
+@pytest.mark.parametrize("left", [0, 40, 200])
+def test_a_damaged_window_is_named(tmp_path: Path, left: int) -> None:
+    _run(TEXTS, tmp_path)
+    damaged = min(tmp_path.glob("*.npz"))
+    damaged.write_bytes(damaged.read_bytes()[:left])
+    with pytest.raises(StoreError, match=f"{damaged.name}: damaged"):
+        _run(TEXTS, tmp_path)
+    damaged.unlink()
+    assert len(_run(TEXTS, tmp_path)[1]) in (5, 10)
 
 
 def test_another_role_shares_nothing(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import umekomi
 from kit.evaluating import RecordingWatch, embeddings_server, quick
-from umekomi.errors import ConfigError, InvalidInput, UpstreamError
+from umekomi.errors import ConfigError, InvalidInput, StoreError, UpstreamError
 from umekomi.evaluate.candidates.opening import parse_candidate
 from umekomi.evaluate.datasets import open_task
 from umekomi.evaluate.output.files import read_results, write_results
@@ -125,6 +125,10 @@ def test_a_server_that_serves_another_model_than_before_is_asked_again(tmp_path:
         first = evaluate([open_task(SAMPLE)], names, quick(tmp_path), watch)
         current[0] = lambda texts: np.random.default_rng(len(texts)).normal(size=(len(texts), 16))
         second = evaluate([open_task(SAMPLE)], names, quick(tmp_path), watch)
+        (kept,) = tmp_path.glob("*/probes.npy")
+        kept.write_bytes(b"\x93NUMPY")
+        with pytest.raises(StoreError, match="probes.npy: damaged"):
+            evaluate([open_task(SAMPLE)], names, quick(tmp_path), watch)
     assert any("gives other vectors than when" in notice for notice in watch.notices)
     assert first.results.scores[0].value > second.results.scores[0].value
 

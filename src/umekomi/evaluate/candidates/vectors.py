@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from umekomi.embedding.bulk import embed_resumably
 from umekomi.embedding.vectors import normalize
+from umekomi.errors import StoreError
 from umekomi.evaluate.candidates.opening import Candidate, EndpointCandidate
 from umekomi.evaluate.tasks import LabelTask, PairTask, Task
 from umekomi.types import Role, Vectors
@@ -120,7 +121,10 @@ def check_cache(candidate: Candidate, cache: Path, *, notify: Callable[[str], No
     folder = cache / candidate.fingerprint
     kept = folder / "probes.npy"
     if kept.exists():
-        before = np.load(kept, allow_pickle=False)
+        try:
+            before = np.load(kept, allow_pickle=False)
+        except (OSError, EOFError, ValueError) as error:
+            raise StoreError(f"{kept}: damaged ({error}); delete the folder that it lies in") from None
         cosines = (normalize(before) * normalize(candidate.probes)).sum(axis=1)
         if cosines.min() >= SAME_COSINE:
             return
