@@ -107,7 +107,7 @@ def _save(embeddings: Embeddings, path: Path) -> None:
 
 def _load(path: Path, fingerprint: str) -> Embeddings:
     try:
-        with np.load(path, allow_pickle=False) as part:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as part:
             return Embeddings(part["vectors"], part["tokens"], part["truncated"], fingerprint)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise StoreError(f"{path}: damaged ({error}); delete it, and only its texts are embedded again") from None

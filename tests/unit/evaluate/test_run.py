@@ -127,7 +127,7 @@ def test_a_server_that_serves_another_model_than_before_is_asked_again(tmp_path:
         second = evaluate([open_task(SAMPLE)], names, quick(tmp_path), watch)
         (kept,) = tmp_path.glob("*/probes.npy")
         kept.write_bytes(b"\x93NUMPY")
-        with pytest.raises(StoreError, match="probes.npy: damaged"):
+        with pytest.raises(StoreError, match=r"probes\.npy: damaged"):
             evaluate([open_task(SAMPLE)], names, quick(tmp_path), watch)
     assert any("gives other vectors than when" in notice for notice in watch.notices)
     assert first.results.scores[0].value > second.results.scores[0].value
