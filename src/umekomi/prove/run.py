@@ -9,6 +9,7 @@ from pathlib import Path
 
 from umekomi.evaluate.candidates.opening import Candidate
 from umekomi.evaluate.candidates.vectors import check_cache, count_texts
+from umekomi.evaluate.outcomes import Outcome
 from umekomi.evaluate.run import describe_dataset, describe_machine
 from umekomi.evaluate.settings import Watch
 from umekomi.evaluate.tasks import Task
@@ -135,11 +136,18 @@ def _alpha_records(alphas: Sequence[Alpha], trial: Trial, settings: ProofSetting
                 metric_record(
                     trial, f"alpha={each.alpha:g}", outcome, resamples=settings.resamples, seed=settings.seed
                 )
-                for outcome in each.test
+                for outcome in _tested(each, trial)
             ),
         )
         for each in alphas
     )
+
+
+def _tested(each: Alpha, trial: Trial) -> tuple[Outcome, ...]:
+    """Of the chosen alpha and of the base what this proof measured: they are tuned and base themselves."""
+    if each.chosen:
+        return trial.tuned.outcomes
+    return trial.base.outcomes if each.alpha == 0 else each.test
 
 
 def _dataset_use(trial: Trial, task: Task) -> DatasetUse:

@@ -214,11 +214,15 @@ def _export(
 def _test_alphas(
     merge: Merge, chosen: Sweep, tasks: ProofTasks, proof: ProofSettings, *, watch: Watch
 ) -> dict[float, Any]:
-    """Every alpha on the first data set of the proof, for its report; nothing is chosen by it."""
+    """The alphas that were not chosen on the first data set of the proof, for its report; nothing is chosen by it.
+
+    The chosen one is what the proof itself measures.
+    """
     _, task = next(iter(tasks))
     found = {}
-    with watch.stage("every alpha on test", total=len(chosen.trials)) as advance:
-        for trial in chosen.trials:
+    others = [trial for trial in chosen.trials if trial.alpha != chosen.alpha]
+    with watch.stage("the other alphas on test", total=len(others)) as advance:
+        for trial in others:
             measured = measure(
                 merge.candidate(trial.alpha), task, cache=proof.cache_folder, role=proof.role, k=proof.k
             )

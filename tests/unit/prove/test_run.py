@@ -99,7 +99,7 @@ def test_a_report_comes_back_as_it_was(proved: Prove, tmp_path: Path) -> None:
 
 def test_what_the_sweep_measured_on_the_test_split_gets_its_intervals(proved: Prove, tmp_path: Path) -> None:
     outcomes = measure(open_hashing(32), questions(), cache=tmp_path / "vectors").outcomes
-    report = proved(16, 256, alphas=[Alpha(0.5, chosen=True, dev=0.5, general={"kept": 0.4}, test=outcomes)])
+    report = proved(16, 256, alphas=[Alpha(0.5, dev=0.5, general={"kept": 0.4}, test=outcomes)])
     (record,) = report.alphas
     assert record.metrics[0].metric == "ndcg@10"
     assert record.metrics[0].model == "alpha=0.5"

@@ -34,6 +34,7 @@ from umekomi.train.run import train
 pytest.importorskip("sentence_transformers")
 
 GENERAL = ("sample-sts",)
+SIDES = ("base", "tuned")
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,11 @@ def test_it_leaves_a_model_with_its_story(place: Path, null: tuple[Path, Trainin
     assert report.gate is not None and report.gate.passed
     assert sum((report.data.train, report.data.dev, report.data.test)) == 60
     assert [alpha.alpha for alpha in report.alphas] == [0.0, 0.3, 0.5, 0.7, 1.0]
-    assert all(alpha.metrics for alpha in report.alphas[1:])
+    proved = {name: [m.value for m in report.metrics if (m.model, m.dataset) == (name, "test")] for name in SIDES}
+    chosen = next(alpha for alpha in report.alphas if alpha.chosen)
+    assert [m.value for m in chosen.metrics] == proved["tuned"] != []
+    assert [m.value for m in report.alphas[0].metrics] == proved["base"]
+    assert all(alpha.metrics for alpha in report.alphas)
     assert "TIED" in (folder / "model/README.md").read_text()
 
 
