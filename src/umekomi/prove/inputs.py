@@ -82,8 +82,8 @@ class Alpha:
 
     dev      its primary metric on the dev split
     general  its primary metric on each general set, by name
-    test     its outcomes on the domain's test split, whose items are those of ``ProofTasks.domain``; may be empty, and
-             is not looked at for the base and the chosen alpha, which the proof measures
+    test     its outcomes on the domain's test split, whose items are those of ``ProofTasks.domain``; may be empty.
+             Not looked at for the base and the chosen alpha, which the proof measures
     """
 
     alpha: float
