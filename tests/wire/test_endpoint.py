@@ -45,10 +45,10 @@ def test_the_similarity_command_ranks_the_same_here_and_there(tmp_path: Path) ->
     source = tmp_path / "texts.csv"
     source.write_text("name,text\na,green fruit\nb,red car\nc,greenish fruits\n", encoding="utf-8")
     command = [sys.executable, "-m", "umekomi", "similarity", str(source), "green fruit", "-m", MODEL, "--json"]
-    here = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    here = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240).stdout
     with serving() as server:
         asked = [*command, "--base-url", f"{server.url}/v1"]
-        there = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout
+        there = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=240).stdout
     ranked = [[json.loads(line)["title"] for line in output.splitlines()] for output in (here, there)]
     assert ranked[0] == ranked[1]
     assert len(ranked[0]) == 3

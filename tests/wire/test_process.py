@@ -19,7 +19,7 @@ from kit.server import MODEL, PATIENCE_S, serve_process
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run to the end; for starts that fail."""
     command = [sys.executable, "-m", "umekomi", "serve", *arguments]
-    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=240)
 
 
 def test_from_the_invitation_to_the_end(tmp_path: Path) -> None:

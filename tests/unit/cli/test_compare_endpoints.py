@@ -41,7 +41,7 @@ def texts(tmp_path: Path) -> Path:
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "umekomi", *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **environment}
+        command, capture_output=True, text=True, timeout=240, check=False, env={**os.environ, **environment}
     )
 
 

@@ -24,7 +24,7 @@ def _umekomi(*arguments: str, home: Path | None = None) -> subprocess.CompletedP
         [sys.executable, "-m", "umekomi", "datasets", *arguments],
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=240,
         env=environment,
     )
 

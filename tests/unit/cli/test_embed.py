@@ -23,7 +23,7 @@ def _umekomi(*arguments: str, stdin: str | None = None) -> subprocess.CompletedP
         input=stdin,
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=240,
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},
     )
 
@@ -103,6 +103,6 @@ def test_a_full_disk_is_one_line_and_leaves_nothing() -> None:
 def test_a_reader_that_goes_away_ends_it_quietly() -> None:
     command = f"{sys.executable} -m umekomi embed -m hashing:256 < /dev/stdin | head -n 1"
     lines = "\n".join(f"line {i}" for i in range(20_000))
-    result = subprocess.run(["bash", "-c", command], input=lines, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(["bash", "-c", command], input=lines, capture_output=True, text=True, timeout=240)
     assert json.loads(result.stdout)["index"] == 0
     assert "Traceback" not in result.stderr

@@ -13,7 +13,7 @@ from umekomi.config import load_settings
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "umekomi", "import", *arguments]
-    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, cwd=folder)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=240, cwd=folder)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def umekomi(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "umekomi", *arguments],
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=240,
         env=os.environ | {"UMEKOMI_CONFIG": str(config), "COLUMNS": "160"},
     )
 
@@ -87,7 +87,9 @@ def test_mistakes_are_one_line(config: Path, arguments: list[str], message: str)
 
 def test_usage_as_a_table_and_as_csv(config: Path, tmp_path: Path) -> None:
     assert "nothing was counted yet" in umekomi(config, "usage").stderr
-    with KeyStore(tmp_path / "db.sqlite") as store, UsageRecorder(tmp_path / "db.sqlite") as usage:
+    noon = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
+    path = tmp_path / "db.sqlite"
+    with KeyStore(path) as store, UsageRecorder(path, clock=lambda: noon) as usage:
         key_id = store.create("検索").key.id
         usage.count(key_id=key_id, model="e5", input_tokens=1234)
         usage.count(key_id=None, model="e5", failed=True)
@@ -98,11 +100,10 @@ def test_usage_as_a_table_and_as_csv(config: Path, tmp_path: Path) -> None:
     assert umekomi(config, "usage", "--csv", str(target)).returncode == 0
     with target.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    today = datetime.now(UTC).date().isoformat()
     assert [(row["key"], row["model"], row["input_tokens"], row["errors"]) for row in rows] == [
         ("", "e5", "0", "1"),
         ("検索", "e5", "1234", "0"),
     ]
-    assert {row["day"] for row in rows} == {today}
+    assert {row["day"] for row in rows} == {"2026-11-21"}
     assert umekomi(config, "usage", "--since", "2999-01-01", "--csv", "-", "--by", "model").stdout.count("\n") == 1
     assert "not a day such as" in umekomi(config, "usage", "--since", "yesterday").stderr

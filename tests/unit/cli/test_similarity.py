@@ -15,7 +15,7 @@ def _similarity(*arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "umekomi", "similarity", *arguments],
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=240,
     )
 
 

@@ -17,7 +17,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "umekomi", "train", *arguments],
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=240,
     )
 
 
