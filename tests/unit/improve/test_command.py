@@ -12,14 +12,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import openai
 import pytest
 
-from kit.chat_server import chat_server
+from kit.chat_server import Raw, chat_server, first_then
 from kit.jargon import WORDS, build_writer
-from kit.server import serve_process
+from kit.server import PATIENCE_S, serve_process
 from umekomi.cli.exit_codes import CANNOT_REPLACE
 from umekomi.embedding.embedder import open_embedder
 
@@ -150,18 +149,21 @@ def test_the_promoted_model_answers_and_a_worse_one_changes_nothing(
 def promote(training: Path, config: Path, url: str) -> subprocess.CompletedProcess[str]:
     command = ["promote", training, "--alias", "search", "--config", config, "--base-url", url]
     return subprocess.run(
-        [sys.executable, "-m", "umekomi", *map(str, command)], capture_output=True, encoding="utf-8", timeout=120
+        [sys.executable, "-m", "umekomi", *map(str, command)], capture_output=True, encoding="utf-8", timeout=240
     )
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_run_that_is_killed_twice_goes_on_with_the_same_command(workshop: Workshop, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    with chat_server(slowly(build_writer(workshop.notes), 0.02)) as llm:
+    write = build_writer(workshop.notes)
+    answer = first_then(41, write, lambda body: Raw(hang=True))
+    with chat_server(lambda body: answer(body)) as llm:
         command = [str(workshop.documents), "-o", str(output), *map(str, workshop.options(llm.url)), *QUICKLY]
-        kill_when(command, lambda: len(llm.asked) > 40)
-        asked = len(llm.asked)
-        said = kill_when(command, lambda: steps_of(output) > 25)
+        kill_when(("-m", "umekomi"), command, lambda: len(llm.asked) > 41)
+        asked, answer = len(llm.asked), write
+        said = kill_when(("-c", STOPPING), command, lambda: steps_of(output) > 25)
         kept = re.search(r"(\d+) kept from before", said)
         assert kept
         assert int(kept[1]) >= 30
@@ -177,12 +179,26 @@ def test_a_run_that_is_killed_twice_goes_on_with_the_same_command(workshop: Work
     assert verdict_of(training_of(output)) == "IMPROVED"
 
 
-def kill_when(command: list[str], reached: Callable[[], bool]) -> str:
+STOPPING = """
+import time
+from umekomi.cli.main import main
+from umekomi.train.fitting.steering import Steering
+plain = Steering.on_step_end
+def stop_there(self, args, state, *rest, **more):
+    plain(self, args, state, *rest, **more)
+    while state.global_step == 30: time.sleep(1)
+Steering.on_step_end = stop_there
+main()
+"""
+"""The command, whose training comes no further than its 30th step: who is to kill it may take his time."""
+
+
+def kill_when(how: tuple[str, str], command: list[str], reached: Callable[[], bool]) -> str:
     """Start the command, end it without warning, and give what it said until then."""
-    full = [sys.executable, "-m", "umekomi", "improve", *command, "--threads", "1"]
+    full = [sys.executable, *how, "improve", *command, "--threads", "1"]
     with tempfile.TemporaryFile() as errors:
         with subprocess.Popen(full, stderr=errors, stdout=errors) as process:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + PATIENCE_S
             while not reached() and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.01)
             ended = process.poll()
@@ -198,14 +214,6 @@ def steps_of(output: Path) -> int:
     for path in output.glob("training-*/curve.jsonl"):
         return len(path.read_bytes().splitlines())
     return 0
-
-
-def slowly(say: Any, seconds: float) -> Any:
-    def wait(body: dict[str, Any]) -> str:
-        time.sleep(seconds)
-        return str(say(body))
-
-    return wait
 
 
 def test_too_little_is_said_before_anything_is_asked(workshop: Workshop, tmp_path: Path) -> None:
