@@ -35,7 +35,10 @@ TREE = {
         ({"enum": ["a", 0]}, ["a", 0], [False, "b"]),
         ({"minimum": 2, "exclusiveMaximum": 3}, [2, 2.5, "text"], [1, 3]),
         ({"type": "string", "minLength": 1, "maxLength": 2}, ["a", "漢字"], ["", "abc"]),
+        ({"pattern": "b"}, ["abc"], ["ac", ""]),
         ({"pattern": "(unbalanced"}, ["anything"], []),
+        ({"pattern": "^[a[b]]$"}, ["[]"], []),
+        ({"pattern": "^(?=a)"}, ["b"], []),
         ({"anyOf": [{"type": "string"}, {"minimum": 5}]}, ["a", 6], [4]),
         ({"oneOf": [{"type": "string"}, {"type": "null"}]}, ["a", None], [4]),
         ({"allOf": [{"minimum": 1}, {"maximum": 2}]}, [1, 2], [0, 3]),
@@ -57,3 +60,16 @@ def test_right_values_pass_and_wrong_ones_are_told(schema: Any, right: list[Any]
 def test_the_place_is_named() -> None:
     problem = find_violation({"name": "a", "children": [{"name": "b"}, {"name": 5}]}, TREE)
     assert problem == "$.children[1].name is no string"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"pattern": "(a+)+b"},
+        {"pattern": "^(a?){500}a{500}b$"},
+        {"$ref": "#/$defs/x", "$defs": {"x": {"allOf": [{"$ref": "#/$defs/x"}, {"$ref": "#/$defs/x"}]}}},
+        {"$ref": "#/$defs/x", "$defs": {"x": {"anyOf": [{"$ref": "#/$defs/x"}, {"$ref": "#/$defs/x"}]}}},
+    ],
+)
+def test_no_schema_of_a_stranger_keeps_the_process(schema: dict[str, Any]) -> None:
+    find_violation("a" * 60, schema)  # that it ends is the test
