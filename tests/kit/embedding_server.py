@@ -81,9 +81,11 @@ def serving_vectors(
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield EmbeddingServer(f"http://127.0.0.1:{server.server_port}/v1", bodies, keys)
-        server.shutdown()
-        thread.join()
+        try:
+            yield EmbeddingServer(f"http://127.0.0.1:{server.server_port}/v1", bodies, keys)
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def _text(given: str | list[int], faults: Faults) -> str:
