@@ -21,82 +21,100 @@ if TYPE_CHECKING:
 NO_GENERAL = "none"
 Number = TypeVar("Number", int, float)
 
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
+Pairs = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[PAIRS]",
+        help="A folder of umekomi synthesize or of train, dev and test; or a file (.jsonl, .csv, .parquet, "
+        ".xlsx) of query and positive, or of two texts and a score. May be left out with --preference.",
+    ),
+]
+PairColumns = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Repeat it: USE=COLUMN, where USE is query, positive, negatives, first, second, score, group or "
+        "id; guessed where left out.",
+    ),
+]
+Base = Annotated[
+    str, typer.Option("--model", "-m", help="The base: a folder, hub id or starter name, in safetensors.")
+]
+MaxSteps = Annotated[int | None, typer.Option(min=1, help="End after so many steps at most.")]
+MiniBatchSize = Annotated[int, typer.Option(min=1, help="Texts that run at once; lower it where memory is short.")]
+Scale = Annotated[float, typer.Option(min=0.1, help="Cosines are multiplied by it: 1 / temperature.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same curve.")]
+LoraRank = Annotated[
+    int | None, typer.Option(min=1, help="Train LoRA adapters of this rank and merge them; try 1e-4 or more.")
+]
+Matryoshka = Annotated[
+    str | None, typer.Option(metavar="256,128", help="Fewer dimensions that shall do on their own.")
+]
+Distill = Annotated[
+    str | None, typer.Option(metavar="RERANKER", help="Teach the order that this reranker gives the texts.")
+]
+Negatives = Annotated[int, typer.Option(min=0, help="Hard negatives that are mined for each pair.")]
+NegativeMargin = Annotated[
+    float, typer.Option(min=0, max=1, help="A negative is less like the query than the positive by this share.")
+]
+Alphas = Annotated[
+    str, typer.Option(help="Shares of the way from base to tuned weights that are tried afterwards.")
+]
+ToleratedLoss = Annotated[
+    float, typer.Option(min=0, max=1, help="Of the general sets' scores, for an alpha to be chosen.")
+]
+Preference = Annotated[
+    Path | None, typer.Option(metavar="TABLE", help="A table with ratings of texts to steer the model by.")
+]
+Target = Annotated[str | None, typer.Option(help="Column of the ratings.")]
+RatedTexts = Annotated[list[str] | None, typer.Option(help="Repeat it: a column of the texts that were rated.")]
+RatedGroup = Annotated[str | None, typer.Option(help="Column of what belongs together, such as one film.")]
+GradientCheckpointing = Annotated[
+    bool, typer.Option("--gradient-checkpointing", help="Less memory for about a third more time.")
+]
+Patience = Annotated[int, typer.Option(min=0, help="Scores of dev without a better one that end it; 0 never does.")]
+Evaluations = Annotated[int, typer.Option(min=1, help="How often dev is scored and a checkpoint kept.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with what lies in the output, after an interruption.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Time a few steps, say what it will all take, and stop.")]
+
 
 def train(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
-    source: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[PAIRS]",
-            help="A folder of umekomi synthesize or of train, dev and test; or a file (.jsonl, .csv, .parquet, "
-            ".xlsx) of query and positive, or of two texts and a score. May be left out with --preference.",
-        ),
-    ] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Repeat it: USE=COLUMN, where USE is query, positive, negatives, first, second, score, group or "
-            "id; guessed where left out.",
-        ),
-    ] = None,
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="The base: a folder, hub id or starter name, in safetensors.")
-    ] = options.DEFAULT_MODEL,
+    output: Output,
+    source: Pairs = None,
+    columns: PairColumns = None,
+    model: Base = options.DEFAULT_MODEL,
     epochs: options.Epochs = 2.0,
-    max_steps: Annotated[int | None, typer.Option(min=1, help="End after so many steps at most.")] = None,
+    max_steps: MaxSteps = None,
     batch_size: options.BatchSize = 64,
-    mini_batch_size: Annotated[
-        int, typer.Option(min=1, help="Texts that run at once; lower it where memory is short.")
-    ] = 16,
+    mini_batch_size: MiniBatchSize = 16,
     learning_rate: options.LearningRate = 2e-5,
-    scale: Annotated[float, typer.Option(min=0.1, help="Cosines are multiplied by it: 1 / temperature.")] = 50.0,
+    scale: Scale = 50.0,
     max_length: options.MaxLength = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same curve.")] = 0,
-    lora_rank: Annotated[
-        int | None, typer.Option(min=1, help="Train LoRA adapters of this rank and merge them; try 1e-4 or more.")
-    ] = None,
-    matryoshka: Annotated[
-        str | None, typer.Option(metavar="256,128", help="Fewer dimensions that shall do on their own.")
-    ] = None,
-    distill: Annotated[
-        str | None, typer.Option(metavar="RERANKER", help="Teach the order that this reranker gives the texts.")
-    ] = None,
-    negatives: Annotated[int, typer.Option(min=0, help="Hard negatives that are mined for each pair.")] = 1,
-    negative_margin: Annotated[
-        float, typer.Option(min=0, max=1, help="A negative is less like the query than the positive by this share.")
-    ] = 0.05,
-    alphas: Annotated[
-        str, typer.Option(help="Shares of the way from base to tuned weights that are tried afterwards.")
-    ] = "0.3,0.5,0.7,1",
-    tolerated_loss: Annotated[
-        float, typer.Option(min=0, max=1, help="Of the general sets' scores, for an alpha to be chosen.")
-    ] = 0.01,
+    seed: Seed = 0,
+    lora_rank: LoraRank = None,
+    matryoshka: Matryoshka = None,
+    distill: Distill = None,
+    negatives: Negatives = 1,
+    negative_margin: NegativeMargin = 0.05,
+    alphas: Alphas = "0.3,0.5,0.7,1",
+    tolerated_loss: ToleratedLoss = 0.01,
     general: options.GeneralSets = None,
-    preference: Annotated[
-        Path | None, typer.Option(metavar="TABLE", help="A table with ratings of texts to steer the model by.")
-    ] = None,
-    target: Annotated[str | None, typer.Option(help="Column of the ratings.")] = None,
-    text: Annotated[
-        list[str] | None, typer.Option(help="Repeat it: a column of the texts that were rated.")
-    ] = None,
-    group: Annotated[str | None, typer.Option(help="Column of what belongs together, such as one film.")] = None,
-    gradient_checkpointing: Annotated[
-        bool, typer.Option("--gradient-checkpointing", help="Less memory for about a third more time.")
-    ] = False,
-    patience: Annotated[
-        int, typer.Option(min=0, help="Scores of dev without a better one that end it; 0 never does.")
-    ] = 3,
-    evaluations: Annotated[int, typer.Option(min=1, help="How often dev is scored and a checkpoint kept.")] = 4,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with what lies in the output, after an interruption.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    preference: Preference = None,
+    target: Target = None,
+    text: RatedTexts = None,
+    group: RatedGroup = None,
+    gradient_checkpointing: GradientCheckpointing = False,
+    patience: Patience = 3,
+    evaluations: Evaluations = 4,
+    resume: Resume = False,
+    device: Device = "auto",
     threads: options.Threads = None,
     cache: options.VectorCache = None,
     encoding: options.Encoding = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Time a few steps, say what it will all take, and stop.")
-    ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Tune a model on your pairs, and prove on pairs it has not seen whether that made it better.
 
