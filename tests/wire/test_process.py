@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -90,20 +92,27 @@ def test_stopping_while_a_request_runs_answers_it_first(tmp_path: Path) -> None:
 
 
 def test_stopping_while_a_model_loads(tmp_path: Path) -> None:
-    """The load does not end by itself: it asks a hub that takes the connection and never answers."""
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        silent.settimeout(60)
-        hub = {"HF_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}", "HF_HUB_OFFLINE": "0"}
+    """The load does not end by itself: it asks a hub whose answer never does, so to wait for it is for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE_S)
+        hub = {"HF_ENDPOINT": f"http://127.0.0.1:{listener.getsockname()[1]}", "HF_HUB_OFFLINE": "0"}
         with serve_process(tmp_path, "someone/some-model", ready=False, environment=hub) as server:
-            connection, _ = silent.accept()
-            with connection:
-                assert httpx.get(f"{server.url}/healthz", timeout=60).status_code == 200
-                assert httpx.get(f"{server.url}/readyz", timeout=60).status_code == 503
-                started = time.monotonic()
-                assert server.stop() == 0
-                assert time.monotonic() - started < 5
+            connection, _ = listener.accept()
+            answering = threading.Thread(target=answer_without_end, args=(connection,))
+            answering.start()
+            assert httpx.get(f"{server.url}/healthz", timeout=60).status_code == 200
+            assert httpx.get(f"{server.url}/readyz", timeout=60).status_code == 503
+            assert server.stop() == 0
+        answering.join()
+
+
+def answer_without_end(connection: socket.socket) -> None:
+    """A byte now and then, before a client's patience is over, until it is gone."""
+    with connection, contextlib.suppress(OSError):
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
+        while True:
+            connection.sendall(b" ")
+            time.sleep(0.2)
 
 
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
