@@ -281,6 +281,7 @@ def test_a_conversation_over_the_context_is_refused_in_openais_words(generator: 
         ({"response_format": {"type": "yaml"}}, "response_format"),
         ({"response_format": {"type": "json_schema"}}, "response_format"),
         ({"response_format": formatted({"type": "nothing"})}, "response_format"),
+        ({"response_format": formatted({"items": {"enum": list(range(1001))}})}, "response_format"),
         ({"response_format": formatted({"$ref": "http://127.0.0.1:9/x"})}, "response_format"),
     ],
 )
