@@ -146,14 +146,10 @@ def standing_still(server: LocalServer) -> Iterator[None]:
 
 def test_slow_headers_time_out(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HEADER_TIMEOUT_S", 0.3)
-    with (
-        standing_still(server),
-        contextlib.ExitStack() as both,
-    ):  # or the time could be over before the line is sent
-        silent, slow = both.enter_context(server.connect()), both.enter_context(server.connect())
-        slow.sendall(b"GET /healthz HTTP/1.1\r\nhost:")
-        open_still = both.pop_all()
-    with open_still:
+    with contextlib.ExitStack() as both:
+        with standing_still(server):  # or the time could be over before the line is sent
+            silent, slow = (both.enter_context(server.connect()) for _ in range(2))
+            slow.sendall(b"GET /healthz HTTP/1.1\r\nhost:")
         status, answer = read_answer(slow)
         assert (status, code_of(answer)) == (408, "request_timeout")
         assert silent.recv(1) == b""  # nothing to answer: just the end
