@@ -99,6 +99,7 @@ def test_comparing_a_model_with_itself_shows_no_move(tmp_path: Path) -> None:
     assert run(table, *flags, "--compare", "hashing:24", "hashing:24").exit_code == 0
     same = results(tmp_path / "out")["comparison"]
     assert (same["verdict"], same["r2_difference"]) == ("tied", 0.0)
+    assert str(same["blocks"][0]["before"]) == "0.0", "rounding is no move, nor has nothing a sign"
     assert not same["blocks"][0]["moved"] and not same["blocks"][0]["direction"]["moved"]
     assert run(table, *flags, "--compare", "hashing:24", "hashing:32").exit_code == 0
     other = results(tmp_path / "out")["comparison"]
