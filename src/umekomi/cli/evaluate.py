@@ -141,6 +141,8 @@ def run(
         _say_how_read(task.name, task.origin)
     watch = TerminalWatch()
     evaluation = evaluate([*tasks], [parse_candidate(model) for model in models], settings, watch)
+    for note in evaluation.results.notes:
+        options.notify(note)
     publish(output, evaluation, language=language, watch=watch)
     print_ranking(evaluation.results)
     options.notify(f"report: {output / REPORT}; figures: {output / RESULTS} and {SCORES}")

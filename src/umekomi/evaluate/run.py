@@ -40,6 +40,9 @@ PACKAGES = ("umekomi", "numpy", "onnxruntime", "scikit-learn", "scipy", "opentsn
 
 FEWEST_FOR_MAP = 3
 
+NOTED_CUTS = 0.05
+"""Share of texts that a model cut from which on a reader is told beside the verdict, not among the figures only."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
@@ -188,13 +191,23 @@ def _conclude(
         ),
         curves=tuple(point for part in seen for point in part.curves),
         audits=(*(audit for part in seen for audit in part.audits), *_inspect(tasks, seen, settings)),
-        notes=tuple(dict.fromkeys(note for part in seen for note in part.scored.notes)),
+        notes=tuple(dict.fromkeys(note for part in seen for note in (*part.scored.notes, *_note_cuts(part)))),
     )
     views = tuple(
         View(part.task.name, part.model.name, part.task, part.layout, part.scored.neighbours, part.scored.outcomes)
         for part in seen
     )
     return Evaluation(results, views, findings)
+
+
+def _note_cuts(part: _Seen) -> Iterator[str]:
+    """A model that never saw much of the texts is compared with others on other data than they had."""
+    cut, lost = (part.scored.space.get(name, 0.0) for name in ("truncated_share", "tokens_lost_share"))
+    if cut >= NOTED_CUTS:
+        yield (
+            f"{part.task.name}: {part.model.name} read only the starts of {cut:.1%} of the texts: "
+            f"{lost:.1%} of the tokens lie beyond its {part.model.max_tokens}"
+        )
 
 
 def _inspect(tasks: Sequence[Task], seen: Sequence[_Seen], settings: EvaluationSettings) -> Iterator[AuditRecord]:

@@ -246,6 +246,23 @@ def test_files_that_are_no_results_are_refused(tmp_path: Path, content: bytes) -
         read_results(tmp_path)
 
 
+def test_damaged_items_are_named(tmp_path: Path) -> None:
+    done = _evaluate(tmp_path / "cache", "hashing:16")
+    write_results(tmp_path, done.results, done.findings)
+    whole = (tmp_path / "items.npz").read_bytes()
+    for left in (0, 3, len(whole) // 2):
+        (tmp_path / "items.npz").write_bytes(whole[:left])
+        with pytest.raises(InvalidInput, match=r"items\.npz: cannot be read"):
+            read_results(tmp_path)
+
+
+def test_a_model_that_reads_only_the_starts_of_texts_is_noted(tmp_path: Path) -> None:
+    texts = tuple(f"{number} " + "long " * (600 * (number % 3 == 0)) for number in range(12))
+    task = LabelTask("cut", texts, tuple("ab" * 6), texts, PLAIN)
+    (note,) = [each for each in _evaluate(tmp_path, "hashing:16", tasks=[task]).results.notes if "read" in each]
+    assert note.startswith("cut: hashing:16 read only the starts of 33.3% of the texts")
+
+
 def _hashing(dim: int):  # type: ignore[no-untyped-def]
     def embed(texts: list[str]) -> np.ndarray:
         with umekomi.open_embedder(f"hashing:{dim}") as embedder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -99,7 +100,7 @@ def _arrays(findings: tuple[Finding, ...]) -> dict[str, np.ndarray[Any, Any]]:
 def _read_findings(path: Path) -> tuple[Finding, ...]:
     findings = []
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             for number, names in enumerate(arrays["findings"].tolist()):
                 dataset, kind, model, role, metric, reduction = names
                 reference = arrays.get(f"reference_{number}")
@@ -108,8 +109,8 @@ def _read_findings(path: Path) -> tuple[Finding, ...]:
                 findings.append(
                     Finding(dataset, kind, model, outcome, role, None if groups is None else tuple(groups.tolist()))
                 )
-    except (OSError, ValueError, KeyError) as error:
-        raise InvalidInput(f"{path}: cannot be read: {error}; delete it to compare without it") from None
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InvalidInput(f"{path}: cannot be read: {error}; run the evaluation again") from None
     return tuple(findings)
 
 
