@@ -106,19 +106,19 @@ async def _load(
 
 
 async def _query(options: argparse.Namespace, served: Served, phase: Phase, end: float, number: int) -> None:
-    """Short queries, each after a pause."""
+    """Short queries, each after a pause; at least one, however slow the machine."""
     chance = random.Random(number)
     texts = short_sentences(200).texts
     connection = await Connection.open(served.port)
     while True:
         await asyncio.sleep(chance.expovariate(1 / PAUSE_S))
-        if time.perf_counter() >= end:
-            break
         request = _request(options.model, [chance.choice(texts)], "query")
         began = time.perf_counter()
         status, _ = await connection.ask(request)
         phase.queries.append(time.perf_counter() - began)
         phase.statuses[status] += 1
+        if time.perf_counter() >= end:
+            break
     connection.close()
 
 

