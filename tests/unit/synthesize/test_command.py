@@ -213,6 +213,7 @@ def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(
         assert (tmp_path / name).read_bytes() == (finished[0] / name).read_bytes()
 
 
+@pytest.mark.timeout(900)  # eight commands, one after another
 def test_people_edit_delete_and_add_in_a_spreadsheet(documents: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     with chat_server(say) as server:
