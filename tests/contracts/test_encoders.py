@@ -95,7 +95,7 @@ def test_shapes_types_and_lengths(encoder: Encoder) -> None:
     assert len({vector.tobytes() for vector in vectors}) == len(TEXTS)
 
 
-@pytest.mark.timeout(1200)  # 356 s for the GGUF file where eight processes shared two cores (2026-11-21)
+@pytest.mark.timeout(1200)  # 356 s for the GGUF file on two cores under a load of 27 (2026-11-21)
 def test_batch_padding_and_order_never_change_a_vector(encoder: Encoder) -> None:
     prepared = encoder.prepare(TEXTS)
     alone = [encoder.run([text])[0] for text in prepared]
