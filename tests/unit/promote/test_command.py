@@ -215,6 +215,20 @@ def test_an_edit_by_hand_is_told_and_not_guessed_over(config: Path, trained: Pat
     assert (nobody.exit_code, "promoted names: search" in words(nobody)) == (2, True)
 
 
+def test_a_model_that_is_gone_back_to_is_shown_with_its_verdict(config: Path, trained: Path) -> None:
+    promote(trained)
+    promote(trained, "search", "--precision", "int8")
+    assert umekomi("rollback", "search", "--file-only").exit_code == 0
+    lines = umekomi("history", "search", "--json").stdout.splitlines()
+    told = [json.loads(line) for line in lines]
+    assert [(each["how"].split()[0], each["verdict"]) for each in told] == [
+        ("found", None),
+        ("promoted", "IMPROVED"),
+        ("promoted", "IMPROVED"),
+        ("rolled", "IMPROVED"),
+    ]
+
+
 def test_a_history_whose_last_line_was_cut_off_goes_on(config: Path, trained: Path, tmp_path: Path) -> None:
     promote(trained)
     history = tmp_path / "umekomi.history.jsonl"

@@ -83,12 +83,17 @@ def _periods(alias: str, moves: list[Event]) -> list[Period]:
                 how=_how(event),
                 since=event.at,
                 until=following,
-                verdict=event.verdict,
+                verdict=event.verdict or _verdict_before(periods, event.model.name),
                 report=event.report,
                 server=event.server,
             )
         )
     return periods
+
+
+def _verdict_before(periods: list[Period], model: str) -> str | None:
+    """Of a model that is gone back to: the one that it was promoted with."""
+    return next((period.verdict for period in reversed(periods) if period.model == model), None)
 
 
 def _period(alias: str, served: Served, *, how: str, **facts: str | None) -> Period:
