@@ -206,7 +206,7 @@ def _note_cuts(part: _Seen) -> Iterator[str]:
     if cut >= NOTED_CUTS:
         yield (
             f"{part.task.name}: {part.model.name} read only the starts of {cut:.1%} of the texts: "
-            f"{lost:.1%} of the tokens lie beyond its {part.model.max_tokens}"
+            f"{lost:.1%} of the tokens lie beyond its context of {part.model.max_tokens}"
         )
 
 
