@@ -80,12 +80,9 @@ class Exported:
 def check_exportable(base: Bundle, *, notify: Callable[[str], None]) -> None:
     """Tell ``notify`` at the start of a training what its export will not be.
 
-    Raises `UnsupportedModel` for a base whose vectors no exported folder could give, and `BrokenModel` where the
-    library keeps weights under names that the base's files do not have.
+    Raises `BrokenModel` where the library keeps weights under names that the base's files do not have.
     """
     card = base.card
-    if card.format != "safetensors" or card.in_pieces:
-        raise UnsupportedModel(f"{card.name}: only encoders of texts in safetensors can be exported after training")
     if card.architecture not in BUILDABLE:
         model = build_model(base, max_length=None)
         match_names(_state(model[0].auto_model), Checkpoint(base.weights).names)
@@ -113,10 +110,8 @@ def export(merge: Merge, *, alpha: float, out: Path, provenance: Provenance, wat
         _check_card(card, base)
         sync_tree(folder)
         advance(1)
-    for note in (
-        *notes,
-        *(missing if base.architecture in BUILDABLE else ()),
-    ):  # `check_exportable` said the others
+    unsaid = missing if base.architecture in BUILDABLE else ()  # of the others `check_exportable` has told
+    for note in (*notes, *unsaid):
         watch.notify(note)
     return Exported(out, folder, card, measured, graphs, (*notes, *missing)).renamed(UNCHECKED)
 

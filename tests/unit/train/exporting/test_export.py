@@ -17,7 +17,7 @@ from kit.server import serving
 from kit.tiny_models import save_tiny_model
 from kit.tuning import DATA, provenance, save_tuned
 from umekomi.config import ModelSettings
-from umekomi.errors import BrokenModel, StoreError, UnsupportedModel
+from umekomi.errors import BrokenModel, StoreError
 from umekomi.models.bundle import Bundle, Origin, open_bundle
 from umekomi.models.catalog import CatalogEntry
 from umekomi.models.digests import DigestCache
@@ -257,8 +257,6 @@ def test_what_cannot_be_exported_is_said_at_the_start(tmp_path: Path) -> None:
     check_exportable(open_model(str(save_tiny_model(tmp_path / "t5", "t5"))), notify=told.append)
     assert ["licence" in line for line in told] == [True, False, True]
     assert "torch only" in told[1]
-    with pytest.raises(UnsupportedModel, match="can be exported"):
-        check_exportable(replace(bert, card=replace(bert.card, in_pieces=True)), notify=told.append)
 
 
 def test_an_export_takes_no_more_disk_than_was_planned(tmp_path: Path) -> None:
