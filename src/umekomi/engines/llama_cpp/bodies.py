@@ -27,6 +27,7 @@ _RANDOM_SEED = 0xFFFF_FFFF  # llama.cpp's word for "choose one"
 _MAX_LOGPROBS = 20
 _MAX_CHOICES = 128
 _MAX_STOPS = 16
+_MAX_PROMPTS = 2048  # as OpenAI takes inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,11 @@ def _prompts(prompt: object) -> list[str] | list[list[int]]:
     )
     for fits, single in shapes:
         if prompt and fits(prompt):
-            return [prompt] if single else prompt  # type: ignore[return-value]
+            prompts: list[Any] = [prompt] if single else prompt  # type: ignore[assignment]
+            if len(prompts) > _MAX_PROMPTS:
+                found = f"prompt has {len(prompts)} items"
+                raise InvalidInput(f"{found}; the limit is {_MAX_PROMPTS}: split the request", param="prompt")
+            return prompts
     raise InvalidInput("prompt must be a text, a list of texts, or token ids, and not empty", param="prompt")
 
 

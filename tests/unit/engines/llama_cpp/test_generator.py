@@ -301,7 +301,7 @@ def test_json_nested_too_deeply_never_reaches_the_engine(generator: Generator) -
         generator.chat(asked("Hi", response_format=formatted(schema)))
 
 
-@pytest.mark.parametrize("prompt", [None, "", [], [[]], [1, "a"], [-1], 5, [[1], "a"]])
+@pytest.mark.parametrize("prompt", [None, "", [], [[]], [1, "a"], [-1], 5, [[1], "a"], ["a"] * 2049])
 def test_a_prompt_of_no_known_kind_is_refused(generator: Generator, prompt: object) -> None:
     with pytest.raises(InvalidInput) as error:
         generator.complete({"prompt": prompt})
