@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,13 @@ def test_fewer_texts_than_neighbours_are_refused(tmp_path: Path) -> None:
     task = LabelTask("tiny", ("a", "b", "c"), ("x", "y", "x"), ("1", "2", "3"), PLAIN)
     with pytest.raises(InvalidInput, match="3 texts, but the 3 nearest others"):
         _evaluate(tmp_path, "hashing:16", tasks=[task])
+
+
+def test_items_of_one_group_are_refused_before_any_work(tmp_path: Path) -> None:
+    task = replace(_retrieval(), groups=("report",) * 6)
+    with pytest.raises(InvalidInput, match="all 6 items are in the group 'report'"):
+        _evaluate(tmp_path, "hashing:16", tasks=[task])
+    assert not list(tmp_path.iterdir())
 
 
 def test_results_come_back_from_their_folder_as_they_were(tmp_path: Path) -> None:
