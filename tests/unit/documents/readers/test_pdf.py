@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.pdf_files import PRIVATE_MAP, pdf_with_broken_map, write_pdf, write_scan
+from kit.pdf_files import PRIVATE_MAP, pdf_of, pdf_with_broken_map, write_pdf, write_scan
 from kit.reading import read_here
 
 JAPANESE = [
@@ -160,6 +160,8 @@ def test_encrypted_truncated_and_empty_files_say_so(tmp_path: Path) -> None:
     (tmp_path / "cut.pdf").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "zero.pdf").write_bytes(b"")
     write_pdf(tmp_path / "blank.pdf", [[]])
+    loop = b"<< /Type /Pages /Kids [2 0 R 2 0 R] /Count 2000000000 >>"
+    (tmp_path / "loop.pdf").write_bytes(pdf_of([b"<< /Type /Catalog /Pages 2 0 R >>", loop]))
     reasons = {path.stem: read_here(path).outcome.reason for path in tmp_path.glob("*.pdf")}
     assert reasons == {
         "whole": "",
@@ -167,4 +169,5 @@ def test_encrypted_truncated_and_empty_files_say_so(tmp_path: Path) -> None:
         "cut": "damaged: data format error",
         "zero": "empty: 0 bytes",
         "blank": "empty: its pages hold nothing",
+        "loop": "damaged: its pages cannot be found",
     }

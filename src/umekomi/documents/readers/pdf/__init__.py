@@ -62,4 +62,5 @@ def _iter_pages(reading: Reading) -> Iterator[Page]:
 def _reason(error: Exception) -> str:
     """What PDFium says, without the words around it."""
     text = str(error)
-    return text.partition("PDFium: ")[2].rstrip(").").lower() or text
+    said = text.partition("PDFium: ")[2].rstrip(").").lower() or text
+    return "its pages cannot be found" if said == "success" else said
