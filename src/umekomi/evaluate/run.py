@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from umekomi import config
-from umekomi.errors import ConfigError
+from umekomi.errors import ConfigError, InvalidInput
 from umekomi.evaluate.candidates.cost import measure_cost
 from umekomi.evaluate.candidates.opening import Candidate, CandidateName, check_candidate, open_candidate
 from umekomi.evaluate.candidates.vectors import TaskVectors, check_cache, count_texts, embed_task
@@ -80,6 +80,7 @@ def evaluate(
     _check_unique([name.text for name in names], "model")
     for task in tasks:
         check_task(task, k=settings.k, legacy=settings.legacy)
+        _check_groups(task)
     for name in names:
         check_candidate(name)
     seen: list[_Seen] = []
@@ -274,6 +275,14 @@ def describe_dataset(task: Task) -> DatasetRecord:
         grouped=task.groups is not None,
         warnings=warn_of_repeats(task),
     )
+
+
+def _check_groups(task: Task) -> None:
+    if task.groups is not None and len(set(task.groups)) == 1:
+        raise InvalidInput(
+            f"{task.name}: all {len(task)} items are in the group '{task.groups[0]}', so that nothing can be "
+            "resampled; name another column with --group, or none"
+        )
 
 
 def _check_unique(names: Sequence[str], what: str) -> None:

@@ -61,11 +61,6 @@ def check_task(task: Task, *, k: int, legacy: bool = False) -> None:
             f"{task.name}: {len(task)} texts, but the {k} nearest others of each are looked at; "
             f"give at least {k + 1} texts or a smaller -k"
         )
-    if task.groups is not None and len(set(task.groups)) == 1:
-        raise InvalidInput(
-            f"{task.name}: all {len(task)} items are in the group '{task.groups[0]}', so that nothing can be "
-            "resampled; name another column with --group, or none"
-        )
     if legacy and len(task) > label_metrics.LEGACY_TEXTS:
         raise InvalidInput(
             f"{task.name}: {len(task)} texts, but the published loop compares all with all and takes "
