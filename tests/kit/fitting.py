@@ -74,14 +74,16 @@ def scored(examples: tuple[Example, ...]) -> tuple[Example, ...]:
 
 @dataclass
 class Watching:
-    """What a run said; ``at`` is called with the number of steps that were made so far."""
+    """What a run said and began; ``at`` is called with the number of steps that were made so far."""
 
     notices: list[str] = field(default_factory=list)
+    stages: list[str] = field(default_factory=list)
     at: Callable[[int], None] = lambda steps: None
 
     @contextmanager
     def stage(self, title: str, *, total: int) -> Iterator[Callable[[int], None]]:
         done = 0
+        self.stages.append(title)
 
         def advance(count: int) -> None:
             nonlocal done

@@ -25,6 +25,7 @@ from umekomi.train.data import (
 )
 from umekomi.train.examples import Example, TrainingData
 from umekomi.train.exporting import check_exportable
+from umekomi.train.fitting.lessons.teaching import check_teacher
 from umekomi.train.fitting.loading import open_base
 from umekomi.train.fitting.wishes import check_wishes
 from umekomi.train.journal import LEAKAGE
@@ -104,6 +105,8 @@ def read_materials(
     bundle = open_base(settings.base, notify=watch.notify)
     check_wishes(settings, bundle.card)
     check_exportable(bundle, notify=watch.notify)
+    if settings.distill is not None:
+        check_teacher(settings.distill, notify=watch.notify)
     tasks = tuple(open_task(name) for name in general)
     rated = _read_preferences(preference, settings, encoding, watch.notify)
     if source is not None:

@@ -198,10 +198,12 @@ def test_wrong_wishes_are_told_before_any_work(place: Path, tmp_path: Path) -> N
         ({"learning_rate": float("nan")}, "--learning-rate nan"),
         ({"batch_size": 1}, "--batch-size 1: give 2 or more"),
         ({"matryoshka": (99,)}, "--matryoshka 99"),
+        ({"distill": str(place / "base")}, "this model does not rerank"),
     ):
+        watch = Watching()
         with pytest.raises(ConfigError, match=said):
-            start(place, tmp_path / said, **changes)
-        assert not (tmp_path / said / "curve.jsonl").exists()
+            start(place, tmp_path / said, watch=watch, **changes)
+        assert not watch.stages
     with pytest.raises(InvalidInput, match="nothing to train on"):
         start(place, tmp_path / "none", source=None)
 

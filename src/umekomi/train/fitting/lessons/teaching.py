@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,14 @@ from umekomi.writing import replacing
 
 _SURE = 1e-6
 """A probability is kept this far from 0 and 1, where its log odds would be infinite."""
+
+
+def check_teacher(name: str, *, notify: Callable[[str], None]) -> None:
+    """Raise `ConfigError` for a model that is no reranker, and what opening it raises, before any work."""
+    if "rerank" not in open_model(name, notify=notify).card.capabilities:
+        raise ConfigError(
+            f"--distill {name}: this model does not rerank; give a cross-encoder, a folder or a hub id"
+        )
 
 
 def teach(
