@@ -14,6 +14,7 @@ from umekomi.engines.base import Answer, Body, Cancellation
 from umekomi.engines.llama_cpp.answers import ChatChoices, CompletionChoices, FormatWatch, Usage, envelope
 from umekomi.engines.llama_cpp.bodies import Plan, check_messages, plan_chat, plan_completion
 from umekomi.engines.llama_cpp.calls import ToolCalls
+from umekomi.engines.llama_cpp.gathering import gather
 from umekomi.engines.llama_cpp.options import Slots
 from umekomi.engines.llama_cpp.server import LlamaServer
 from umekomi.engines.llama_cpp.tools import (
@@ -103,13 +104,20 @@ class LlamaGenerator:
         choices: list[dict[str, Any]] = []
         for index, number, request in job.steps():
             with _naming(job):
-                whole = self._server.ask(job.route, request, cancel=cancel)
+                whole = self._ask(job.route, request, cancel)
             first = first or whole
             usage.add(whole["usage"], choice=number)
             choice = job.choices.convert(whole["choices"][0], index=index)
             watch.see(choice, job.choices.text(choice))
             choices.append(job.calls.whole(choice))
         return {**self._envelope(first, first), "choices": choices, "usage": usage.as_dict()}
+
+    def _ask(self, route: str, request: dict[str, Any], cancel: Cancellation) -> dict[str, Any]:
+        """The engine's whole answer to one of its requests."""
+        if request.get("tools") or request.get("logprobs"):  # calls and stop texts are only sure at the end
+            whole: dict[str, Any] = self._server.ask(route, request, cancel=cancel)
+            return whole
+        return gather(self._server.listen(route, request | _STREAMED, cancel=cancel))
 
     def _stream(self, job: _Job, body: Body, cancel: Cancellation) -> LlamaChunks:
         return LlamaChunks(self._chunks(job, body, cancel), cancel)
