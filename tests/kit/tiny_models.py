@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,7 @@ def train_tokenizer() -> Tokenizer:
         vocab_size=250, special_tokens=list(_SPECIAL.values()), unk_token=_SPECIAL["unk"], show_progress=False
     )
     tokenizer.train_from_iterator(_CORPUS, trainer)
+    tokenizer.model = _in_order(json.loads(tokenizer.to_str())["model"])
     first, last = _SPECIAL["bos"], _SPECIAL["eos"]
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{first} $A {last}",
@@ -161,6 +163,13 @@ def train_tokenizer() -> Tokenizer:
         special_tokens=[(token, tokenizer.token_to_id(token)) for token in (first, last)],
     )
     return tokenizer
+
+
+def _in_order(trained: dict[str, Any]) -> models.Unigram:
+    """The same model in every process: training ranks equally frequent pieces in the order of a hash."""
+    special, pieces = trained["vocab"][: len(_SPECIAL)], trained["vocab"][len(_SPECIAL) :]
+    ranked = sorted((-round(score, 2), piece) for piece, score in pieces)
+    return models.Unigram([*map(tuple, special), *((piece, -cost) for cost, piece in ranked)], trained["unk_id"])
 
 
 def train_byte_tokenizer(*, start: bool) -> Tokenizer:
