@@ -198,7 +198,7 @@ def test_promoted_twice_and_rolled_back_twice(config: Path, models: tuple[Path, 
             json.loads(line) for line in umekomi("history", "search", "-c", config, "--json").stdout.splitlines()
         ]
         assert [period["model"] for period in told] == [*names, names[1], names[0]]
-        assert [period["verdict"] for period in told] == [None, "IMPROVED", "IMPROVED", None, None]
+        assert [period["verdict"] for period in told] == [None, "IMPROVED", "IMPROVED", "IMPROVED", None]
         assert told[-1]["until"] is None
         assert all(earlier["until"] == later["since"] for earlier, later in pairwise(told[1:]))
 
