@@ -29,7 +29,7 @@ from umekomi.errors import InputTooLong, InvalidInput
 from umekomi.models.card import ModelCard
 
 _PROBE = [{"role": "user", "content": "probe"}]
-_STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+_STREAMED = {"stream": True, "stream_options": {"include_usage": True}, "return_progress": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,14 @@ class LlamaGenerator:
         if request.get("tools") or request.get("logprobs"):  # calls and stop texts are only sure at the end
             whole: dict[str, Any] = self._server.ask(route, request, cancel=cancel)
             return whole
-        return gather(self._server.listen(route, request | _STREAMED, cancel=cancel))
+        return gather(self._listen(route, request, cancel))
+
+    def _listen(self, route: str, request: dict[str, Any], cancel: Cancellation) -> Iterator[dict[str, Any]]:
+        """The events of a streamed answer, but those of a prompt's steps: by sending them, the engine finds out
+        within a long prompt that nobody listens."""
+        for event in self._server.listen(route, request | _STREAMED, cancel=cancel):
+            if "prompt_progress" not in event:
+                yield event
 
     def _stream(self, job: _Job, body: Body, cancel: Cancellation) -> LlamaChunks:
         return LlamaChunks(self._chunks(job, body, cancel), cancel)
@@ -127,7 +134,7 @@ class LlamaGenerator:
         first: dict[str, Any] = {}
         for index, number, request in job.steps():
             with _naming(job):
-                for event in self._server.listen(job.route, request | _STREAMED, cancel=cancel):
+                for event in self._listen(job.route, request, cancel):
                     first = first or event
                     usage.add(event.get("usage") or {}, choice=number)
                     for found in event["choices"]:

@@ -172,6 +172,29 @@ def test_a_cancelled_answer_stops_soon_even_while_it_waits(starter: Bundle) -> N
         narrow.close()
 
 
+def test_a_cancelled_prompt_stops_before_its_end(starter: Bundle) -> None:
+    """In the steps of a neighbour: 64 tokens of the prompt go with each of its words."""
+    narrow = open_generator(starter, threads=1, options={"ctx_size": 2 * 4096, "parallel": 2})
+    try:
+        steps: list[Any] = []
+        neighbour = narrow.stream_chat(asked(LONG, max_tokens=3000, **ENDLESS))
+        with ThreadPoolExecutor(2) as pool:
+            pool.submit(lambda: [steps.append(chunk) for chunk in neighbour])
+            cancel = Cancellation()
+            doomed = pool.submit(narrow.chat, asked("word " * 3000, max_tokens=1), cancel=cancel)
+            before = len(steps)
+            wait_until(lambda: len(steps) >= before + 4, what="steps of the prompt")
+            cancel.cancel()
+            with pytest.raises(CancelledError):
+                doomed.result()
+            before = len(steps)
+            assert narrow.chat(asked("Hi", max_tokens=1))["choices"]
+            assert len(steps) < before + 20
+            neighbour.close()
+    finally:
+        narrow.close()
+
+
 def test_closing_the_model_ends_what_runs(starter: Bundle) -> None:
     opened = open_generator(starter, threads=1, options={"ctx_size": 1024})
     stream = opened.stream_chat(asked(LONG, max_tokens=900, **ENDLESS))
