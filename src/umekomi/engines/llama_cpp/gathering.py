@@ -19,11 +19,11 @@ def gather(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     for event in events:
         whole = whole or {key: event[key] for key in ("id", "created", "object")}
         whole["usage"] = event.get("usage") or whole.get("usage")
-        for found in event["choices"]:
-            choice = {"index": 0, "finish_reason": found.get("finish_reason")}
-            for name, text in found.get("delta", {"text": found.get("text")}).items():
+        for choice in event["choices"]:
+            for name, text in choice.get("delta", {"text": choice.get("text")}).items():
                 texts.setdefault(name, []).append(text or "")
-    joined = {name: "".join(pieces) for name, pieces in texts.items()}
-    chat = "role" in joined
-    whole["object"] = "chat.completion" if chat else whole["object"]
-    return {**whole, "choices": [{**choice, **({"message": joined} if chat else joined)}]}
+    answer: dict[str, Any] = {name: "".join(pieces) for name, pieces in texts.items()}
+    if "delta" in choice:
+        whole["object"] = "chat.completion"
+        answer = {"message": {"content": "", **answer, "role": "assistant"}}  # where no word came, no role did
+    return {**whole, "choices": [{"index": 0, "finish_reason": choice.get("finish_reason"), **answer}]}

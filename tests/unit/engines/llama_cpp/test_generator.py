@@ -217,6 +217,12 @@ def test_characters_are_never_split(generator: Generator) -> None:
     assert "".join(pieces) == generator.complete(prompted)["choices"][0]["text"]
 
 
+def test_an_answer_without_a_whole_character_is_an_answer(generator: Generator) -> None:
+    half = {str(generator.tokenize("🍏")[0]): 100}
+    (choice,) = generator.chat(asked("Hi", max_tokens=1, logit_bias=half))["choices"]
+    assert (choice["message"], choice["finish_reason"]) == ({"role": "assistant", "content": ""}, "length")
+
+
 def test_a_stop_text_ends_the_answer_and_is_left_out(generator: Generator) -> None:
     prompt = {"prompt": "1, 2, 3, 4, 5,", "temperature": 0, "max_tokens": 24}
     assert "8" in generator.complete(prompt)["choices"][0]["text"]
