@@ -211,6 +211,7 @@ WRONG: dict[str, tuple[dict[str, Any], str | None]] = {
     "a number as content": ({"messages": [{"role": "user", "content": 5}]}, "messages"),
     "an image": ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages"),
     "too long": ({"messages": [{"role": "user", "content": "word " * 3000}]}, "messages"),
+    "too many": ({"messages": [{"role": "user", "content": "x"}] * 100_000}, "messages"),
     "stream as text": ({"stream": "yes"}, "stream"),
     "stream options as text": ({"stream": True, "stream_options": "x"}, "stream_options"),
     "stream options without stream": ({"stream_options": {"include_usage": True}}, "stream_options"),

@@ -14,6 +14,7 @@ from umekomi.engines.base import Answer, Body, Cancellation
 from umekomi.engines.llama_cpp.answers import ChatChoices, CompletionChoices, FormatWatch, Usage, envelope
 from umekomi.engines.llama_cpp.bodies import Plan, check_messages, plan_chat, plan_completion
 from umekomi.engines.llama_cpp.calls import ToolCalls
+from umekomi.engines.llama_cpp.failures import too_long
 from umekomi.engines.llama_cpp.gathering import gather
 from umekomi.engines.llama_cpp.options import Slots
 from umekomi.engines.llama_cpp.server import LlamaServer
@@ -82,6 +83,8 @@ class LlamaGenerator:
     def _chat_job(self, body: Body) -> _Job:
         tools, calls = read_tools(body), ToolCalls(None)
         check_messages(body.get("messages"))
+        if (least := len(body["messages"])) > self.context_tokens:  # the engine would write all of them out first
+            raise too_long(self.context_tokens, f"at least {least}", param="messages")
         if tools is None:
             body = without_tools(body)
             if speaks_of_tools(body["messages"]) and not self._template_knows_tools:
