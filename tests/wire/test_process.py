@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -15,7 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from kit.server import MODEL, PATIENCE_S, serve_process
+from kit.server import MODEL, PATIENCE_S, ServerProcess, serve_process
+from umekomi.config import DEFAULT_CHAT_MODEL, DEFAULT_MODEL
 
 
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -42,6 +44,21 @@ def test_from_the_invitation_to_the_end(tmp_path: Path) -> None:
     assert "Traceback" not in log
     assert "こんにちは" not in log.replace(invitation, "")
     assert "POST /v1/embeddings status=200" in log
+
+
+@pytest.mark.starter
+def test_without_a_model_each_starter_is_loaded_at_its_first_use(tmp_path: Path) -> None:
+    def resident(server: ServerProcess) -> list[str]:
+        metrics = httpx.get(f"{server.url}/metrics", timeout=60).text
+        return re.findall(r'^umekomi_model_resident{model="(.+)"} 1', metrics, re.MULTILINE)
+
+    with serve_process(tmp_path) as server:
+        listed = httpx.get(f"{server.url}/v1/models", timeout=60).json()["data"]
+        assert {DEFAULT_MODEL, DEFAULT_CHAT_MODEL} <= {model["id"] for model in listed}
+        assert resident(server) == []
+        body = {"model": "text-embedding-3-small", "input": "こんにちは"}
+        assert httpx.post(f"{server.url}/v1/embeddings", json=body, timeout=PATIENCE_S).status_code == 200
+        assert resident(server) == [DEFAULT_MODEL]
 
 
 def test_interrupting_ends_well_too(tmp_path: Path) -> None:

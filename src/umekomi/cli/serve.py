@@ -77,8 +77,8 @@ def serve(
     keyed = _keys_needed(settings)
     listener = bind(settings.server.host, settings.server.port, allow_remote=allow_remote or keyed)
     url = url_of(listener)
-    loading = ", ".join(model.name for model in settings.models if model.preload) or "nothing yet"
-    options.notify(f"{url} is starting; loading {loading}")
+    loading = ", ".join(model.name for model in settings.models if model.preload)
+    options.notify(f"{url} is starting; " + (f"loading {loading}" if loading else "models load at their first use"))
     if capture_s is not None:
         options.notify(f"keeping texts for {capture}, in {settings.request_log.file}: tell those who send them")
     invitation = _invitation(settings, url, keyed=keyed)

@@ -81,11 +81,11 @@ class Settings(Section):
     def with_defaults(self) -> Settings:
         """These settings with the starters where no model is named, and OpenAI's names on the default models.
 
-        The starter for chat is loaded at its first use, and left out where its engine is not installed. The default
-        chat model is the first whose ``kind`` says so; the default model for embeddings is the first other one that
-        is no reranker, nor a remote model of unknown kind.
+        Each starter is loaded at its first use, and the one for chat left out where its engine is not installed.
+        The default chat model is the first whose ``kind`` says so; the default model for embeddings is the first
+        other one that is no reranker, nor a remote model of unknown kind.
         """
-        starters = (ModelSettings(name=DEFAULT_MODEL), ModelSettings(name=DEFAULT_CHAT_MODEL, preload=False))
+        starters = tuple(ModelSettings(name=name, preload=False) for name in (DEFAULT_MODEL, DEFAULT_CHAT_MODEL))
         models = self.models or starters[: 2 if is_installed(CHAT_ENGINE) else 1]
         taken = {name for model in models for name in (model.name, *model.aliases)}
         embedding = next((model for model in models if _embeds(model)), None)

@@ -37,7 +37,7 @@ def test_without_anything_the_starters_are_served_under_openais_names(monkeypatc
         OPENAI_ALIASES,
     )
     assert (chat.name, chat.aliases) == (DEFAULT_CHAT_MODEL, OPENAI_CHAT_ALIASES)
-    assert (embedding.preload, chat.preload) == (True, False)
+    assert (embedding.preload, chat.preload) == (False, False)
     monkeypatch.setattr("umekomi.config.settings.is_installed", lambda module: False)
     (alone,) = select(Settings(), []).models
     assert alone == embedding
