@@ -16,7 +16,7 @@ from umekomi.writing import replacing
 
 REPORT = "report.html"
 _SAYS = {
-    "IMPROVED": "Better at its subject than its base, and no loss was found that counts.",
+    "IMPROVED": "Better at its subject than its base.",
     "TIED": "No difference that is more than chance.",
     "REGRESSED": "Worse than its base: do not serve it.",
 }
