@@ -47,7 +47,10 @@ def check_before(documents: list[Path], output: Path, prompts: Path | None) -> N
 def read_queries(path: Path) -> list[str]:
     from umekomi.documents.rows import iter_rows
 
-    rows = iter_rows(path, usual=("query", "text"))
+    def notify(found: str) -> None:  # which names a flag that this command does not have
+        options.notify(f"--queries {found.partition(';')[0]}; if that is wrong, save it as UTF-8")
+
+    rows = iter_rows(path, usual=("query", "text"), notify=notify)
     found = list(dict.fromkeys(text for row in rows if (text := " ".join(row.text.split()))))
     if not found:
         raise InvalidInput(f"--queries {path}: no query in it")
